@@ -1,0 +1,54 @@
+"""``availability``: the share of requests that ended ``ok``."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from vqchaos.checks.base import Check, Phase, Result
+from vqchaos.checks.wording import counted, first_of, plural, where
+from vqchaos.stats import samples_for
+from vqchaos.units import Share, format_share
+from vqchaos.view import RunView
+
+
+class Availability(Check):
+    """Requests that vqchaos cancelled are in no share."""
+
+    summary: ClassVar[str] = "the share of requests that ended ok, by phase"
+
+    type: Literal["availability"] = "availability"
+    min: Share = Field(description="The least share of ok that passes")
+    phase: Phase | Literal["all"] = Field(default="fault", description="all: the whole run")
+    workload: str | None = Field(default=None, description="null: all of them together")
+
+    def describe(self) -> str:
+        return f"at least {format_share(self.min)} ok in {where(self.phase, self.workload)}"
+
+    def requests_needed(self) -> int:
+        return samples_for(self.min)
+
+    def judge(self, run: RunView) -> Result:
+        requests = run.select(self.phase, self.workload)
+        place, total = where(self.phase, self.workload), len(requests)
+        if not total:
+            return Result("unknown", f"no request in {place}", None, self.min, "share")
+        bad = [r for r in requests if r.outcome != "ok"]
+        share = (total - len(bad)) / total
+        observed = round(share, 6)
+        limit = format_share(self.min)
+        if total < self.requests_needed():
+            return Result(
+                "unknown",
+                f"{plural(total, 'request')} in {place}: {limit} cannot be told from less than "
+                f"{self.requests_needed()} (raise `rate` or the phase)",
+                observed,
+                self.min,
+                "share",
+            )
+        text = f"{format_share(share)} of {plural(total, 'request')} ok in {place}, limit {limit}"
+        if share >= self.min:
+            return Result("pass", text, observed, self.min, "share")
+        why = f"{text}: {counted(bad)}; {first_of(bad)}"
+        return Result("fail", why, observed, self.min, "share")

@@ -1,0 +1,48 @@
+"""Words that the checks share, so that all reasons read alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from vqchaos.history.events import Request
+from vqchaos.units import format_duration
+from vqchaos.view import RunView
+
+
+def where(phase: str, workload: str | None) -> str:
+    """``the fault phase``, ``the fault phase of workload 'chat'``."""
+    place = "the whole run" if phase == "all" else f"the {phase} phase"
+    return place if workload is None else f"{place} of workload '{workload}'"
+
+
+def plural(count: int, word: str) -> str:
+    """``1 request``, ``3 requests``."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def counted(requests: Iterable[Request]) -> str:
+    """``12 refused, 1 hung``, the most frequent first."""
+    counts = Counter(r.outcome for r in requests)
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {outcome}" for outcome, count in order)
+
+
+def first_of(requests: Sequence[Request]) -> str:
+    """Which request to look at: the one whose client knew first."""
+    first = min(requests, key=lambda r: (r.ended, r.id))
+    said = f", {first.detail}" if first.detail else ""
+    return f"the first at {first.ended:.1f} s: {first.outcome}{said} ({first.id})"
+
+
+def after_injection(run: RunView, moment: float) -> str:
+    """``12.3 s (2.1s after the injection)``."""
+    since = run.first_injection
+    if since is None or moment < since:
+        return f"{moment:.1f} s"
+    return f"{moment:.1f} s ({format_duration(moment - since)} after the injection)"
+
+
+def ratio(value: float) -> str:
+    """``3.2x``; two digits where one would hide the difference."""
+    return f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"

@@ -1,0 +1,122 @@
+"""What the commands share: the console, the stack a name means, and how errors are shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vqchaos.stack.local.stack import LocalStack
+    from vqchaos.stack.protocols import Stack
+
+STACK_OPTION = typer.Option(
+    "local", "--stack", "-s", help="A stack's name (stacks/NAME.yaml) or the path of its file."
+)
+SET_OPTION = typer.Option(
+    [],
+    "--set",
+    metavar="PATH=VALUE",
+    help="Change a value of the file: phases.baseline=8s, faults.latency.for=5s, stack.url=URL.",
+)
+JSON_OPTION = typer.Option(False, "--json", help="Machine-readable output on stdout.")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that falls back to plain text where there is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def say(text: str) -> None:
+    """One line for a person, on stderr, never markup."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def data_path(*parts: str) -> Path:
+    """A file that ships in the package."""
+    return Path(str(resources.files("vqchaos"))).joinpath("data", *parts)
+
+
+def stack_file(name: str) -> Path:
+    """``local`` → ./stacks/local.yaml, else the one that ships; a path is taken as it is."""
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name)
+    here = Path("stacks") / f"{name}.yaml"
+    if here.exists():
+        return here
+    shipped = data_path("stacks", f"{name}.yaml")
+    if shipped.exists():
+        return shipped
+    known = sorted({p.stem for p in [*Path("stacks").glob("*.yaml"), *data_path("stacks").glob("*")]})
+    raise UsageError(
+        f"no stack called '{name}': there is no stacks/{name}.yaml here",
+        hint=f"known here: {', '.join(known) or 'none'}; or name a stack file by its path",
+    )
+
+
+def stack_sets(sets: list[str]) -> list[str]:
+    """The ``--set stack.…`` among the sets, without the prefix."""
+    return [item.removeprefix("stack.") for item in sets if item.startswith("stack.")]
+
+
+def open_named_stack(name: str, sets: list[str] | None = None) -> Stack:
+    """The stack adapter of a name or path. Raises InvalidFile or UsageError."""
+    from vqchaos.experiment.files import load_stack
+    from vqchaos.stack.opening import open_stack
+
+    path = stack_file(name)
+    return open_stack(load_stack(path, sets=stack_sets(sets or [])), path)
+
+
+def require_local(stack: Stack) -> LocalStack:
+    """The local stack, which alone can be brought up and down."""
+    from vqchaos.stack.local.stack import LocalStack
+
+    if not isinstance(stack, LocalStack):
+        raise UsageError(
+            f"stack '{stack.name}' is of kind {stack.kind}: vqchaos does not run it",
+            hint="up, down and status are for local stacks",
+        )
+    return stack
+
+
+def show_error(error: VqchaosError) -> ExitCode:
+    """Message and way out on stderr; returns the exit code."""
+    if isinstance(error, InvalidFile):
+        for problem in error.problems:
+            say(str(problem))
+        count = len(error.problems)
+        say(f"{count} problem{'s' if count != 1 else ''}")
+    else:
+        say(f"vqchaos: {error.message}")
+    if error.hint:
+        say(f"  → {error.hint}")
+    return error.exit_code
+
+
+def show_bug(error: BaseException) -> ExitCode:
+    """An error of vqchaos itself: its traceback goes to a log, never to the terminal."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+    logs = state / "vqchaos" / "logs"
+    name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") + f"-{os.getpid()}.txt"
+    try:
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (logs / name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        where = f"the traceback is in {logs / name}"
+    except OSError as problem:
+        where = f"its traceback could not be saved ({problem.strerror})"
+    say(f"vqchaos: an error of vqchaos itself: {type(error).__name__}: {error}")
+    say(f"  → please report it; {where}")
+    return ExitCode.UNKNOWN

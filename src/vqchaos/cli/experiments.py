@@ -1,0 +1,281 @@
+"""``run``, ``plan``, ``validate``, ``heal``, ``demo``, ``init``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vqchaos.cli.common import (
+    JSON_OPTION,
+    SET_OPTION,
+    STACK_OPTION,
+    console,
+    data_path,
+    open_named_stack,
+    require_local,
+    say,
+)
+from vqchaos.cli.overview import summary
+from vqchaos.errors import ExitCode, FaultError, InvalidFile, UsageError
+
+if TYPE_CHECKING:
+    from vqchaos.runner.sets import Planned, SetResult
+    from vqchaos.stack.protocols import Stack
+
+FILES = Annotated[
+    list[Path], typer.Argument(help="Experiment files, or folders of them.", show_default=False)
+]
+OUT = Annotated[Path, typer.Option("--out", "-o", help="Where the run folders go.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(help=summary("run"))(run)
+    app.command(help=summary("plan"))(plan)
+    app.command(help=summary("validate"))(validate)
+    app.command(help=summary("heal"))(heal)
+    app.command(help=summary("demo"))(demo)
+    app.command(help=summary("init"))(init)
+
+
+def run(
+    files: FILES,
+    stack: str = STACK_OPTION,
+    sets: list[str] = SET_OPTION,
+    repeat: Annotated[
+        int | None, typer.Option(min=1, help="Run each experiment so often; default from its file.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="A name for the set in summary.json.")] = None,
+    out: OUT = Path("runs"),
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Needed where the stack is production.")
+    ] = False,
+    no_skip: Annotated[
+        bool, typer.Option("--no-skip", help="What the stack cannot do is an error.")
+    ] = False,
+    keep_residue: Annotated[
+        bool, typer.Option("--keep-residue", help="Leave orphans for a closer look.")
+    ] = False,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """All files are checked before anything is injected. Every fault is in a ledger on disk before
+    it is injected and is reverted whatever happens; Ctrl-C reverts and ends."""
+    from vqchaos.runner.sets import SetOptions
+
+    planned = load_all(files, sets)
+    opened = open_named_stack(stack, sets)
+    options = SetOptions(
+        out=out,
+        repeat=repeat,
+        yes=yes,
+        no_skip=no_skip,
+        keep_residue=keep_residue,
+        label=label,
+    )
+    result = run_set(planned, opened, options, as_json=as_json)
+    raise typer.Exit(result.exit_code)
+
+
+def load_all(files: list[Path], sets: list[str]) -> list[Planned]:
+    """Every experiment of the files and folders, in order; all their problems at once."""
+    from vqchaos.experiment.files import find_experiments, load_experiment
+    from vqchaos.runner.sets import Planned
+
+    mine = [item for item in sets if not item.startswith("stack.")]
+    paths: list[tuple[Path, bool]] = []
+    for file in files:
+        if file.is_dir():
+            found, passed_over = find_experiments(file)
+            if not found:
+                raise UsageError(f"{file}: no experiment in this folder")
+            paths += [(path, False) for path in found]
+            for path in passed_over:
+                say(f"{path}: not an experiment, passed over")
+        else:
+            paths.append((file, True))
+    planned, problems = [], []
+    for path, named in paths:
+        try:
+            experiment = load_experiment(path, sets=mine)
+        except InvalidFile as error:
+            problems += error.problems
+            continue
+        golden = experiment.canary.golden
+        planned.append(
+            Planned(experiment, path, named, (path.parent / golden) if golden else None)
+        )
+    if problems:
+        raise InvalidFile(problems, hint="nothing was run; mend these first")
+    return planned
+
+
+def run_set(
+    planned: list[Planned], stack: Stack, options: Any, *, as_json: bool = False
+) -> SetResult:
+    """Run with live progress on stderr; verdicts on stdout with ``as_json``."""
+    from dataclasses import replace
+
+    from vqchaos.cli.progress import RunProgress
+    from vqchaos.clock import RealClock
+    from vqchaos.report.terminal import render_set
+    from vqchaos.runner.interrupts import Interrupts
+    from vqchaos.runner.sets import SetRunner
+
+    interrupts = Interrupts()
+    err = console(stderr=True)
+    with RunProgress(err) as progress, interrupts.installed():
+
+        def on_signal(_signum: int, count: int) -> None:
+            if count > 1:
+                progress.said("still reverting; a second signal does not hurry it")
+
+        interrupts.on_signal = on_signal
+        if stack.describe().get("model") == "demo":  # its right answers ship with it
+            shipped = data_path("demo-golden.json")
+            planned = [replace(plan, golden=plan.golden or shipped) for plan in planned]
+        runner = SetRunner(stack, RealClock(), progress, interrupts, options)
+        result = runner.run(planned)
+    for skipped in result.skipped:
+        say(f"skipped {skipped.experiment}: {skipped.reason}")
+    if result.error is not None:
+        from vqchaos.cli.common import show_error
+
+        show_error(result.error)
+    if as_json:
+        for done in result.runs:
+            print(json.dumps(done.verdict))
+        print(json.dumps(result.summary))
+    elif len(result.runs) > 1:
+        console().print(render_set(result.summary, [d.verdict for d in result.runs]))
+    if result.folder is not None:
+        say(f"summary: {result.folder}/summary.json")
+    return result
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(help="An experiment file.", show_default=False)],
+    stack: str = STACK_OPTION,
+    sets: list[str] = SET_OPTION,
+) -> None:
+    """Exit code 3 if the stack lacks something the experiment needs."""
+    from vqchaos.experiment.files import load_experiment
+    from vqchaos.runner.sets import lacking
+    from vqchaos.units import format_duration
+
+    mine = [item for item in sets if not item.startswith("stack.")]
+    experiment = load_experiment(file, sets=mine)
+    opened = open_named_stack(stack, sets)
+    ok = True
+    print(f"{experiment.name}: {experiment.title}")
+    if experiment.hypothesis:
+        print(f"hypothesis: {experiment.hypothesis}")
+    print(f"stack: {opened.name} ({opened.kind}), clients at {opened.endpoints.client_url}")
+    for name, load in experiment.traffic().items():
+        how = "streamed" if load.stream else "not streamed"
+        print(f"workload {name}: {load.rate:g}/s {load.api}, {load.arrivals}, {how}")
+    phases = experiment.phases
+    print(f"+ warm-up {format_duration(phases.warmup)}, quiet canary")
+    print(f"+ baseline {format_duration(phases.baseline)}")
+    print(f"+ fault phase {format_duration(phases.fault)}")
+    for fault in experiment.faults:
+        name = fault.name or fault.type
+        print(f"  at {format_duration(fault.at)}: {name} ({fault.type})")
+        reasons = lacking(fault, opened)
+        try:
+            lines = [] if reasons else fault.plan(opened)
+        except FaultError as error:
+            reasons = [error.message]
+            lines = []
+        for line in lines:
+            print(f"    {line}")
+        for reason in reasons:
+            ok = False
+            print(f"    OUT OF REACH: {reason}")
+    print(f"+ recovery, at most {format_duration(phases.recovery)}")
+    print(f"+ settle {format_duration(phases.settle)}, quiet canary")
+    for check in experiment.checks:
+        settings = check.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True, exclude={"type", "name"}
+        )
+        told = ", ".join(f"{key} {value}" for key, value in settings.items())
+        print(f"check {check.name or check.type}: {check.summary}" + (f" ({told})" if told else ""))
+    raise typer.Exit(ExitCode.PASS if ok else ExitCode.UNKNOWN)
+
+
+def validate(files: FILES) -> None:
+    """Exit code 0 if every file is in order, else 2."""
+    from vqchaos.experiment.files import validate_files
+
+    problems = validate_files(files)
+    if problems:
+        raise InvalidFile(problems)
+    print(f"{len(files)} in order" if len(files) > 1 else f"{files[0]}: in order")
+
+
+def heal(
+    stack: Annotated[
+        str | None,
+        typer.Option("--stack", "-s", help="One stack; without it, every stack of this user."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List, revert nothing.")] = False,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Idempotent. Exit code 4 if anything could not be reverted; the manual steps are printed."""
+    from vqchaos.cli.healing import heal_stacks
+
+    raise typer.Exit(heal_stacks(stack, dry_run=dry_run, as_json=as_json))
+
+
+def demo(
+    stack: str = STACK_OPTION,
+    sets: list[str] = SET_OPTION,
+    out: OUT = Path("runs"),
+    engine_python: Annotated[
+        Path | None, typer.Option(help="The Python to make the engine's environment with.")
+    ] = None,
+) -> None:
+    """Brings the local stack up (the first time: installs vLLM and Toxiproxy), breaks it eight
+    ways and says what clients got. Exit code 0 when each was judged as the tour expects. The stack
+    stays up; `vqchaos down` ends it."""
+    from vqchaos.cli.progress import StepLines
+    from vqchaos.cli.tour import print_tour, tour_files
+    from vqchaos.runner.sets import SetOptions
+    from vqchaos.stack.local.up import up as bring_up
+
+    local = require_local(open_named_stack(stack, sets))
+    planned = load_all(tour_files(), sets)
+    with StepLines(console(stderr=True)) as progress:
+        bring_up(local, progress, engine_python=str(engine_python) if engine_python else None)
+    result = run_set(planned, local, SetOptions(out=out, label="tour"))
+    raise typer.Exit(print_tour(result))
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Writes experiments/first.yaml and stacks/local.yaml; overwrites nothing without --force."""
+    from vqchaos.experiment.starters import starters
+
+    texts = starters()
+    there = [name for name in texts if (folder / name).exists()]
+    if there and not force:
+        raise UsageError(
+            f"there already: {', '.join(str(folder / name) for name in there)}",
+            hint="name another folder, or overwrite with --force",
+        )
+    for name, text in texts.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        print(f"wrote {path}")
+    first = next(iter(texts))
+    print(f"next: vqchaos up && vqchaos run {os.path.join(folder, first)}")  # noqa: PTH118
+
+

@@ -1,0 +1,95 @@
+"""What ``heal`` does, over one stack or all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vqchaos.cli.common import open_named_stack, say, show_error
+from vqchaos.clock import RealClock
+from vqchaos.errors import ExitCode, StackLocked, VqchaosError, worst
+from vqchaos.runner.heal import Healed, heal
+from vqchaos.stack.protocols import Stack
+from vqchaos.units import format_duration
+
+
+def heal_stacks(name: str | None, *, dry_run: bool, as_json: bool) -> ExitCode:
+    """Heal the named stack, or all of this user's; returns the exit code."""
+    clock = RealClock()
+    stacks = [open_named_stack(name)] if name is not None else known_stacks()
+    codes = [ExitCode.PASS]
+    out: list[dict[str, Any]] = []
+    for stack in stacks:
+        try:
+            healed = heal(stack, clock, dry_run=dry_run)
+        except StackLocked as error:
+            say(f"{stack.name}: {error.message}")
+            if name is not None:
+                codes.append(show_error(error))
+            continue
+        out.append(as_data(healed, clock.wall()))
+        if not as_json:
+            show(healed, clock.wall(), dry_run=dry_run)
+        if healed.found and not healed.clean:
+            codes.append(ExitCode.UNCLEAN)
+    if as_json:
+        print(json.dumps(out))
+    elif not any(item["faults"] for item in out):
+        print("no faults in force")
+    return worst(codes)
+
+
+def known_stacks() -> list[Stack]:
+    """Every stack of this user that has a ledger, opened from what its state folder remembers."""
+    from vqchaos.stack.opening import remembered_stacks
+
+    stacks: list[Stack] = []
+    for folder, opened in remembered_stacks():
+        if isinstance(opened, VqchaosError):
+            _cannot_open(folder, opened)
+        else:
+            stacks.append(opened)
+    return stacks
+
+
+def _cannot_open(folder: Path, error: VqchaosError) -> None:
+    say(f"{folder.name}: cannot be opened: {error.message}")
+
+
+def as_data(healed: Healed, now: float) -> dict[str, Any]:
+    """For --json."""
+    done = {item.entry.id: item for item in healed.undone}
+    return {
+        "stack": healed.stack,
+        "faults": [
+            {
+                "id": entry.id,
+                "fault": entry.fault,
+                "type": entry.type,
+                "target": entry.target,
+                "run": entry.run,
+                "age": round(now - entry.recorded_wall, 1),
+                "undone": done[entry.id].done if entry.id in done else None,
+                "note": done[entry.id].note if entry.id in done else "",
+                "why": done[entry.id].proof.why if entry.id in done else "",
+                "manual": done[entry.id].manual if entry.id in done else [],
+            }
+            for entry in healed.found
+        ],
+    }
+
+
+def show(healed: Healed, now: float, *, dry_run: bool) -> None:
+    """For a person: each fault, what became of it, and the manual steps where it stayed."""
+    for fault in as_data(healed, now)["faults"]:
+        age = format_duration(max(0.0, fault["age"]))
+        head = f"{healed.stack}: {fault['fault']} ({fault['type']}) of {fault['run']}, {age} old"
+        if dry_run:
+            print(f"{head}: would be reverted")
+        elif fault["undone"]:
+            print(f"{head}: reverted" + (f" ({fault['note']})" if fault["note"] else ""))
+        else:
+            print(f"{head}: NOT reverted: {fault['why']}")
+            for line in fault["manual"]:
+                print(f"    by hand: {line}")

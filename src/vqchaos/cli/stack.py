@@ -1,0 +1,126 @@
+"""``up``, ``down``, ``status``, ``doctor``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vqchaos.cli.common import (
+    JSON_OPTION,
+    SET_OPTION,
+    STACK_OPTION,
+    console,
+    open_named_stack,
+    require_local,
+    say,
+)
+from vqchaos.cli.overview import summary
+from vqchaos.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from vqchaos.stack.local.up import StackStatus
+
+
+def register(app: typer.Typer) -> None:
+    app.command(help=summary("up"))(up)
+    app.command(help=summary("down"))(down)
+    app.command(help=summary("status"))(status)
+    app.command(help=summary("doctor"))(doctor)
+
+
+def up(
+    stack: str = STACK_OPTION,
+    sets: list[str] = SET_OPTION,
+    engine_python: Annotated[
+        Path | None,
+        typer.Option(
+            help="The Python (3.11 to 3.14) to make the engine's environment with; "
+            "default the one that runs vqchaos."
+        ),
+    ] = None,
+) -> None:
+    """The first start makes the engine's own environment (a minute or two, a few GB in the cache
+    folder). A stack that is up is left alone."""
+    from vqchaos.cli.progress import StepLines
+    from vqchaos.stack.local.up import up as bring_up
+
+    local = require_local(open_named_stack(stack, sets))
+    with StepLines(console(stderr=True)) as progress:
+        bring_up(local, progress, engine_python=str(engine_python) if engine_python else None)
+
+
+def down(
+    stack: str = STACK_OPTION,
+    sets: list[str] = SET_OPTION,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also with faults in force: their undo is forgotten.")
+    ] = False,
+) -> None:
+    """Also ends orphans of earlier servers, their shared memory, sockets and temporary files."""
+    from vqchaos.cli.progress import StepLines
+    from vqchaos.runner.lock import holder
+    from vqchaos.stack.local.down import down as bring_down
+
+    local = require_local(open_named_stack(stack, sets))
+    live = holder(local.state_dir)
+    if live is not None and not force:
+        raise UsageError(
+            f"{live.get('what', 'a run')} is alive on this stack (process {live.get('pid', '?')})",
+            hint="interrupt it first: it reverts its faults and ends",
+        )
+    with StepLines(console(stderr=True)) as progress:
+        bring_down(local, progress, force=force)
+    say("down: nothing of this stack is left")
+
+
+def status(
+    stack: str = STACK_OPTION, sets: list[str] = SET_OPTION, as_json: bool = JSON_OPTION
+) -> None:
+    """Exit code 0 if the stack serves a token, else 3."""
+    from vqchaos.runner.lock import holder
+    from vqchaos.stack.local.up import status as look
+
+    local = require_local(open_named_stack(stack, sets))
+    found = look(local)
+    run = holder(local.state_dir)
+    if as_json:
+        print(json.dumps(found.as_json() | {"run": run}))
+    else:
+        _print_status(found, (run or {}).get("what", "none"))
+    raise typer.Exit(ExitCode.PASS if found.state == "serving" else ExitCode.UNKNOWN)
+
+
+def _print_status(found: StackStatus, run: str) -> None:
+    rows = [
+        ("stack", f"{found.name} ({found.kind})"),
+        ("state", found.state + (f": {found.why}" if found.why else "")),
+        *((name, url) for name, url in found.urls.items()),
+        *((item["role"], f"process {item['pid']}") for item in found.processes),
+        *((name, version or "unknown") for name, version in found.versions.items()),
+        ("run", run),
+        ("faults", ", ".join(found.faults_in_force) or "none in force"),
+        ("residue", ", ".join(found.residue) or "none"),
+        ("state folder", found.state_dir),
+    ]
+    for name, text in rows:
+        print(f"{name:<13} {text}")
+
+
+def doctor(as_json: bool = JSON_OPTION) -> None:
+    """Exit code 0 if everything the local stack needs is there or can be made, else 3."""
+    from vqchaos.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps([f.as_json() for f in findings]))
+    else:
+        for finding in findings:
+            mark = {"ok": "ok   ", "note": "note ", "lacks": "LACKS"}[finding.state]
+            print(f"{mark} {finding.name:<18} {finding.found}")
+            if finding.way_out and finding.state != "ok":
+                print(f"{'':<24} → {finding.way_out}")
+    lacking = any(f.state == "lacks" for f in findings)
+    raise typer.Exit(ExitCode.UNKNOWN if lacking else ExitCode.PASS)

@@ -1,0 +1,1 @@
+"""The frozen model of an experiment; YAML comes in here and nowhere else."""

@@ -1,0 +1,212 @@
+"""What every fault is: frozen settings, and five steps that keep no state of their own.
+
+A fault's life: ``capture`` → ledger → ``inject`` → ``verify`` → ``revert`` → ``verify_undone``.
+``capture`` looks at the world and returns the state that the undo will need, as JSON: what was
+enabled, which processes, a token for anything that will be created. ``revert`` and
+``verify_undone`` are class methods: they get that state back from the ledger, maybe in another
+process after a crash, and otherwise look only at the world. ``revert`` is idempotent, works when
+``inject`` never ran or failed half-way, and counts a target that is gone as undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vqchaos.clock import Clock
+from vqchaos.stack.protocols import (
+    Capability,
+    ProcessControl,
+    ProxyControl,
+    ServerControl,
+    StartOverride,
+)
+from vqchaos.units import Duration
+
+State = dict[str, Any]
+
+
+class World(Protocol):
+    """What a fault may touch. A ``Stack`` is one; so is the tests' fake."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def proxy(self) -> ProxyControl: ...
+
+    @property
+    def processes(self) -> ProcessControl: ...
+
+    @property
+    def server(self) -> ServerControl: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What ``capture`` may build names from: whose fault this is and how long it may stay.
+
+    ``token`` is unique to this entry (``[a-z0-9]{8}``). ``mark`` is the name for things that can
+    carry one: ``vqchaos.RUN.N.DEADLINE``.
+    """
+
+    run: str
+    number: int
+    token: str
+    deadline_wall: float
+    seed: int
+
+    @property
+    def mark(self) -> str:
+        return f"vqchaos.{self.run}.{self.number}.{int(self.deadline_wall)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Did it take hold (or: is it undone)? ``none`` means there is no way to tell."""
+
+    answer: Literal["yes", "no", "none"]
+    why: str = ""
+
+
+YES, NO, NONE = "yes", "no", "none"
+
+
+class Fault(BaseModel):
+    """Base of all fault settings; one subclass a file, registered in ``faults/__init__``.
+
+    Class facts: ``held`` — stays until reverted (latency) or instant (a kill); ``startup`` — acts
+    on the next start of the server; ``needs`` — capabilities; ``summary`` — one line for the
+    catalogue; ``graceful`` — what a good stack does under it; ``cuts_streams`` — instant harm to
+    live requests, so the runner waits for one to be streaming before it injects.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, strict=True
+    )
+
+    held: ClassVar[bool]
+    startup: ClassVar[bool] = False
+    cuts_streams: ClassVar[bool] = False
+    family: ClassVar[str]
+    needs: ClassVar[frozenset[Capability]]
+    summary: ClassVar[str]
+    graceful: ClassVar[str]
+    revert_timeout: ClassVar[float] = 30.0
+
+    type: str
+    name: str | None = Field(default=None, description="How reports call it; default its type")
+    at: Duration = Field(default=0.0, description="Start, after the fault phase began")
+    for_: Annotated[
+        Duration | None, Field(alias="for", description="Ends a held fault before the phase does")
+    ] = None
+
+    @property
+    def is_held(self) -> bool:
+        """As ``held``, unless the settings decide (``command``)."""
+        return self.held
+
+    def target_name(self) -> str | None:
+        """What it hits, for the plan, the ledger and the report."""
+        return getattr(self, "target", None)
+
+    def plan(self, world: World) -> list[str]:
+        """Resolves the targets on the live stack and says each step with its undo, a line each.
+        Touches nothing. Raises FaultError if a target matches nothing or more than one."""
+        raise NotImplementedError
+
+    def capture(self, world: World, ticket: Ticket) -> State:
+        """The state before, JSON-able; with what the undo needs. Touches nothing."""
+        raise NotImplementedError
+
+    def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
+        """Do it. Calls ``effect()`` right before the call that clients feel."""
+        raise NotImplementedError
+
+    def verify(self, world: World, state: State) -> Verification:
+        """Has it taken hold?"""
+        raise NotImplementedError
+
+    @classmethod
+    def revert(cls, world: World, state: State) -> str:
+        """Undo it, from any process, any number of times; returns a note, often empty."""
+        raise NotImplementedError
+
+    @classmethod
+    def verify_undone(cls, world: World, state: State) -> Verification:
+        """Is the world as before?"""
+        raise NotImplementedError
+
+    @classmethod
+    def manual(cls, state: State) -> list[str]:
+        """What a person does when revert cannot: one command or sentence a line."""
+        return []
+
+
+class StartupFault(Fault):
+    """A fault of the next start. ``inject`` stops the server, applies, starts it; ``revert``
+    unapplies and starts it clean. Subclasses say how in four small methods."""
+
+    held: ClassVar[bool] = True
+    startup: ClassVar[bool] = True
+    family: ClassVar[str] = "start-up"
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.STARTUP})
+    revert_timeout: ClassVar[float] = 60.0
+    serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
+    causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
+
+    def prepare(self, world: World, state: State) -> None:
+        """Make what is needed while the server still serves (a copy of the model)."""
+
+    def apply(self, world: World, state: State) -> StartOverride:
+        """After the stop: take the port, …; returns the override of the start."""
+        raise NotImplementedError
+
+    def applied(self, world: World, state: State) -> Verification:
+        """Is what ``apply`` made there?"""
+        raise NotImplementedError
+
+    @classmethod
+    def unapply(cls, world: World, state: State) -> str:
+        """Undo ``prepare`` and ``apply``; idempotent; note as in ``revert``."""
+        raise NotImplementedError
+
+    @classmethod
+    def unapplied(cls, world: World, state: State) -> Verification:
+        raise NotImplementedError
+
+    def expected_causes(self) -> tuple[str, ...]:
+        """Regexes of log lines that name the cause of the refusal."""
+        return self.causes
+
+    def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
+        self.prepare(world, state)
+        effect()
+        world.server.stop()
+        override = self.apply(world, state)
+        world.server.start(override, restarts=bool(state.get("restarts", False)))
+
+    def verify(self, world: World, state: State) -> Verification:
+        attempt = world.server.attempt()
+        if attempt.clean or attempt.started is None:
+            return Verification("no", "the server was not started with the fault")
+        return self.applied(world, state)
+
+    @classmethod
+    def revert(cls, world: World, state: State) -> str:
+        attempt = world.server.attempt()
+        if not attempt.clean and attempt.state in ("running", "waiting"):
+            world.server.stop()
+        note = cls.unapply(world, state)
+        world.server.start_clean()
+        return note
+
+    @classmethod
+    def verify_undone(cls, world: World, state: State) -> Verification:
+        attempt = world.server.attempt()
+        if not attempt.clean or attempt.state in ("stopped", "exited"):
+            return Verification("no", f"the server is {attempt.state}, clean: {attempt.clean}")
+        return cls.unapplied(world, state)

@@ -1,0 +1,1 @@
+"""Open-loop traffic and what each request saw."""

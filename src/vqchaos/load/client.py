@@ -1,0 +1,338 @@
+"""One request over HTTP and what its client saw of it.
+
+aiohttp, because its measured accuracy is what the load needs. Every request has a connection of its
+own, so that what a proxy or a dead server does to new connections is seen; there is no limit on
+connections, so that a slow server never slows the arrivals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from vqchaos.history.events import Request
+from vqchaos.load.classify import Exchange, classify, excerpt
+from vqchaos.load.sse import SseError, SseParser
+from vqchaos.load.text import Redactor, clean
+from vqchaos.load.wire import AnswerBuilder
+
+BODY_LIMIT = 8 * 1024 * 1024
+PATHS = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
+_WORDS = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EPIPE: "broken pipe",
+    errno.ECONNABORTED: "connection aborted",
+    errno.ETIMEDOUT: "connection timed out",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ENETUNREACH: "network is unreachable",
+}
+
+
+class SelfConnectedError(aiohttp.ClientConnectionError):
+    """A client that polls a closed port in the ephemeral range can connect to itself."""
+
+
+class ClientExhaustedError(RuntimeError):
+    """This machine ran out of sockets: what would be seen now is not the target's doing."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """Closes connections whose two ends are the same address."""
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        protocol = await super()._create_connection(req, traces, timeout)
+        transport = protocol.transport
+        if transport is not None:
+            near = transport.get_extra_info("sockname")
+            if near is not None and near == transport.get_extra_info("peername"):
+                # Linger 0: no TIME_WAIT that would keep the server from binding its port.
+                sock = transport.get_extra_info("socket")
+                linger = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                transport.abort()
+                raise SelfConnectedError
+        return protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to send. ``due`` is a raw monotonic second; ``deadline`` counts from sending."""
+
+    workload: str
+    id: str
+    api: str
+    url: str  # the whole URL
+    body: bytes
+    stream: bool
+    due: float
+    deadline: float
+    expected_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class Flight:
+    """A request under way; raw monotonic seconds. ``streaming``: it has a token and will cut."""
+
+    call: Call
+    sent: float | None = None
+    first_byte: float | None = None
+    tokens: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer to a plain GET. ``error``: refused, reset, timeout or malformed."""
+
+    status: int | None
+    body: bytes = b""
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The parts of an Exchange while it goes on."""
+
+    builder: AnswerBuilder
+    end: Any = "complete"
+    why: str = ""
+    status: int | None = None
+    content_type: str = ""
+    retry_after: bool = False
+    body: bytearray = field(default_factory=bytearray)
+
+
+class Client:
+    """Sends requests. ``origin`` is the raw monotonic second of t = 0. Use as a context manager."""
+
+    def __init__(
+        self,
+        *,
+        origin: float,
+        headers: Mapping[str, str],
+        ca_file: str | None = None,
+        issued: Container[str] = frozenset(),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._origin = origin
+        self._issued = issued
+        self._now = now
+        self.redact = Redactor(headers.values())
+        context: ssl.SSLContext | bool = True
+        if ca_file is not None:
+            context = ssl.create_default_context(cafile=ca_file)
+        self._headers = {**headers, "Accept-Encoding": "identity"}
+        self._session = aiohttp.ClientSession(
+            connector=Connector(limit=0, force_close=True, use_dns_cache=False, ssl=context),
+            headers=self._headers,
+            timeout=_NO_TIMEOUT,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers={"User-Agent"},
+            read_bufsize=2**18,
+        )
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def send(self, flight: Flight) -> tuple[Request, Any]:
+        """Send it and wait for its end, whatever that is: the event, and the JSON of an answer
+        that was not streamed (else None).
+
+        Cancelling the task ends the request as ``cancelled``; that too is returned. Raises
+        ClientExhaustedError only.
+        """
+        call = flight.call
+        seen = _Seen(AnswerBuilder(call.api))
+        flight.sent = self._now()
+        try:
+            async with asyncio.timeout(call.deadline):
+                await self._exchange(flight, seen)
+        except TimeoutError:
+            seen.end = "deadline"
+        except asyncio.CancelledError:
+            seen.end, seen.why = "cancelled", "ended by vqchaos"
+        except (aiohttp.ClientError, OSError) as error:
+            _raise_if_ours(error)
+            seen.end, seen.why = _ended_by(error, flight)
+        except (SseError, _TooLongError) as error:
+            seen.end, seen.why = "cut", f"closed by vqchaos: {error}"
+        return self._finish(flight, seen)
+
+    def unsent(self, flight: Flight) -> Request:
+        """The event of a request that was cancelled before it was sent."""
+        seen = _Seen(AnswerBuilder(flight.call.api), end="cancelled", why="ended by vqchaos")
+        return self._finish(flight, seen)[0]
+
+    async def get(self, url: str, timeout: float) -> Fetched:
+        """A plain GET with a time limit. Raises ClientExhaustedError only."""
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._session.get(url, allow_redirects=False) as response,
+            ):
+                return Fetched(response.status, await _read(response))
+        except TimeoutError:
+            return Fetched(None, error="timeout")
+        except (aiohttp.ClientError, OSError) as error:
+            _raise_if_ours(error)
+            kind, _ = _ended_by(error, None)
+            return Fetched(None, error={"not_http": "malformed", "cut": "reset"}.get(kind, kind))
+        except _TooLongError:
+            return Fetched(None, error="malformed")
+
+    async def _exchange(self, flight: Flight, seen: _Seen) -> None:
+        call = flight.call
+        headers = {"Content-Type": "application/json", "X-Request-Id": call.id}
+        async with self._session.post(
+            call.url, data=call.body, headers=headers, allow_redirects=False
+        ) as response:
+            flight.first_byte = self._now()
+            seen.status = response.status
+            seen.content_type = response.headers.get("Content-Type", "").strip().lower()
+            seen.retry_after = "Retry-After" in response.headers
+            success = 200 <= response.status < 300
+            if success and call.stream and seen.content_type.startswith("text/event-stream"):
+                await self._stream(response, flight, seen)
+                return
+            seen.body += await _read(response)
+            if success and seen.builder.whole(bytes(seen.body)):
+                flight.tokens.append(self._now())
+
+    async def _stream(self, response: aiohttp.ClientResponse, flight: Flight, seen: _Seen) -> None:
+        parser, builder, tokens = SseParser(), seen.builder, flight.tokens
+        async for piece in response.content.iter_any():
+            now = self._now()
+            for data in parser.feed(piece):
+                if builder.chunk(data):
+                    tokens.append(now)
+
+    def _finish(self, flight: Flight, seen: _Seen) -> tuple[Request, Any]:
+        call, ended = flight.call, self._now()
+        answer = seen.builder.build()
+        exchange = Exchange(
+            id=call.id,
+            stream=call.stream,
+            end=seen.end,
+            why=seen.why,
+            status=seen.status,
+            content_type=seen.content_type,
+            retry_after=seen.retry_after,
+            body=bytes(seen.body),
+            answer=answer,
+            issued=self._issued,
+            expected_tokens=call.expected_tokens,
+        )
+        outcome, detail = classify(exchange)
+        if outcome == "ok" and not flight.tokens:
+            # It counted tokens but sent no text (half a character, a swallowed <think>): served.
+            flight.tokens.append(ended)
+        times = [round(moment - self._origin, 6) for moment in flight.tokens]
+        request = Request(
+            t=ended - self._origin,
+            workload=call.workload,
+            id=call.id,
+            api=call.api,
+            stream=call.stream,
+            due=call.due - self._origin,
+            sent=self._relative(flight.sent),
+            first_byte=self._relative(flight.first_byte),
+            first_token=times[0] if times else None,
+            tokens=times,
+            ended=ended - self._origin,
+            deadline=call.deadline,
+            outcome=outcome,
+            status=seen.status,
+            finish_reason=clean(answer.finish_reason, 40) if answer.finish_reason else None,
+            completion_tokens=answer.completion_tokens,
+            detail=self.redact(detail),
+            excerpt=self.redact(excerpt(exchange)),
+        )
+        return request, _json(seen.body)
+
+    def _relative(self, moment: float | None) -> float | None:
+        return None if moment is None else moment - self._origin
+
+
+class _TooLongError(Exception):
+    pass
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, bounded."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > BODY_LIMIT:
+            raise _TooLongError("the body is longer than 8 MiB")
+    return bytes(body)
+
+
+def _json(body: bytearray) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _raise_if_ours(error: BaseException) -> None:
+    code = getattr(error, "errno", None)
+    if code in _OURS:
+        raise ClientExhaustedError(
+            f"this machine ran out of sockets or memory: {os.strerror(code)}"
+        ) from error
+
+
+def _ended_by(error: Exception, flight: Flight | None) -> tuple[str, str]:
+    """(end, why) of a failure. ``why`` never holds what the exception says of the request."""
+    if isinstance(error, SelfConnectedError):
+        return "refused", "the client was connected to itself: nothing listens on the port"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "refused", "the name was not resolved"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "refused", "TLS failed"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "refused", _word(error)
+    if isinstance(error, aiohttp.InvalidURL):
+        return "refused", "the URL is not valid"
+    if flight is not None and flight.first_byte is not None:
+        return "cut", _word(error)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        # aiohttp puts a half-read head into the message of the error.
+        started = not isinstance(error.message, str)
+        return ("cut" if started else "reset"), "the server closed the connection"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "not_http", clean(error.message, 80)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "cut", _word(error)
+    return "reset", _word(error)
+
+
+def _word(error: BaseException) -> str:
+    code = getattr(error, "errno", None)
+    if code in _WORDS:
+        return _WORDS[code]
+    if isinstance(code, int) and code > 0:
+        return os.strerror(code).lower()
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the body was cut short"
+    return "the connection was closed"

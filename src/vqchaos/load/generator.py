@@ -1,0 +1,131 @@
+"""Open-loop load: requests are sent when they are due, however slow the server is."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from vqchaos.history.events import Request
+from vqchaos.load.client import Client, Flight
+from vqchaos.load.plan import LoadPlan
+
+
+class Issuer:
+    """Hands out request ids, ``vqc-`` and 8 hex digits, no two alike; knows all it handed out.
+
+    Not seeded: a nonce that came back in the next run would meet that run's prefix cache.
+    """
+
+    def __init__(self) -> None:
+        self._issued: set[str] = set()
+
+    def __call__(self) -> str:
+        while (identity := f"vqc-{secrets.token_hex(4)}") in self._issued:
+            pass
+        self._issued.add(identity)
+        return identity
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._issued
+
+
+class Generator:
+    """The arrivals of one workload. Time stands still for them while it is paused, so that a
+    resume brings no burst. ``emit`` gets each request's event when it ended; ``crashed`` an
+    error of ours."""
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        *,
+        seed: int,
+        client: Client,
+        issue: Callable[[], str],
+        emit: Callable[[Request], None],
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._plan = plan
+        self._client = client
+        self._issue = issue
+        self._emit = emit
+        self._crashed = crashed
+        self._offsets = plan.arrive(seed)
+        self._prompts = plan.ask(seed)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # of the next request, while running
+        self._offset = next(self._offsets)
+        self._left = self._offset  # seconds until the next request, while paused
+        self._flights: dict[asyncio.Task[None], Flight] = {}
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    @property
+    def streaming(self) -> int:
+        """Requests that would be cut now: with a token and not ended or, where the workload does
+        not stream, sent and not answered."""
+        if not self._plan.stream:
+            return sum(1 for flight in self._flights.values() if flight.sent is not None)
+        return sum(1 for flight in self._flights.values() if flight.tokens)
+
+    @property
+    def running(self) -> bool:
+        return self._timer is not None
+
+    def resume(self) -> None:
+        """Go on where ``pause`` stopped. Idempotent."""
+        if self._timer is None:
+            self._due = self._loop.time() + self._left
+            self._timer = self._loop.call_at(self._due, self._fire)
+
+    def pause(self) -> None:
+        """No more arrivals; what is in flight goes on. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._left = max(0.0, self._due - self._loop.time())
+
+    async def quiet(self) -> None:
+        """Returns when nothing is in flight."""
+        while self._flights:
+            await asyncio.wait(list(self._flights))
+
+    async def cancel(self) -> None:
+        """Pause, and end everything in flight as ``cancelled``."""
+        self.pause()
+        for task in list(self._flights):
+            task.cancel()
+        await self.quiet()
+
+    def _fire(self) -> None:
+        try:
+            now = self._loop.time() + 1e-4  # timers may fire a clock tick early
+            while self._due <= now:
+                self._launch(self._due)
+                offset = next(self._offsets)
+                self._due += offset - self._offset
+                self._offset = offset
+            self._timer = self._loop.call_at(self._due, self._fire)
+        except Exception as error:
+            self._crashed(error)
+
+    def _launch(self, due: float) -> None:
+        identity = self._issue()
+        flight = Flight(self._plan.call(next(self._prompts), identity, due))
+        task = self._loop.create_task(self._fly(flight))
+        self._flights[task] = flight
+        task.add_done_callback(self._landed)
+
+    async def _fly(self, flight: Flight) -> None:
+        request, _ = await self._client.send(flight)
+        self._emit(request)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        flight = self._flights.pop(task)
+        if task.cancelled():  # before it began
+            self._emit(self._client.unsent(flight))
+        elif (error := task.exception()) is not None:
+            self._crashed(error)

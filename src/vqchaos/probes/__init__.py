@@ -1,0 +1,1 @@
+"""One file a probe. What they need of HTTP is handed in (see ``protocols``)."""

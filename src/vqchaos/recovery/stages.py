@@ -1,0 +1,146 @@
+"""The way back in stages: detected, process gone, process back, port open, health, first token,
+sustained; each with its moment and the source of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vqchaos.history.events import (
+    PILOT,
+    HealthProbe,
+    ProcessExited,
+    ProcessStarted,
+    ProcessStopped,
+)
+from vqchaos.recovery.window import Window
+from vqchaos.units import format_duration
+from vqchaos.view.evidence import health_text
+from vqchaos.view.requests import sent_at
+from vqchaos.view.run import RunView
+
+STAGES = (
+    "detected",
+    "process_gone",
+    "process_back",
+    "port_open",
+    "health",
+    "first_token",
+    "sustained",
+)
+_SERVING = frozenset({"server", "engine", "worker", "proxy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When, and who says so."""
+
+    at: float
+    source: str
+
+
+def first_trouble(run: RunView, since: float, until: float, *, pilot: bool) -> Moment | None:
+    """The first failure or stall of a client's (or the pilot's) request from ``since`` on, among
+    those sent by ``until``."""
+    best: Moment | None = None
+    for request in run.requests:
+        if (request.workload == PILOT) is not pilot or sent_at(request) > until:
+            continue
+        at = run.trouble_at(request)
+        if at is not None and at >= since and (best is None or at < best.at):
+            what = request.outcome if at == request.ended else "stalled"
+            best = Moment(at, f"{'pilot' if pilot else 'client'}: {what}")
+    return best
+
+
+def first_probe(run: RunView, since: float, until: float) -> Moment | None:
+    """The first thing that a probe saw: a process's end, other words of health, a failed pilot."""
+    found: list[Moment] = []
+    pilot = first_trouble(run, since, until, pilot=True)
+    if pilot is not None:
+        found.append(pilot)
+    for process in run.processes:
+        if process.t < since:
+            continue
+        if isinstance(process, ProcessExited):
+            found.append(Moment(process.t, f"{process.role} process exited"))
+            break
+        if isinstance(process, ProcessStopped) and process.stopped:
+            found.append(Moment(process.t, f"{process.role} process stopped"))
+            break
+    usual = run.evidence.usual or "200"
+    for probe in run.health:
+        if since <= probe.t <= until and health_text(probe) != usual:
+            found.append(Moment(probe.t, f"health: {health_text(probe)}"))
+            break
+    return min(found, key=lambda m: m.at, default=None)
+
+
+def stages(
+    run: RunView,
+    detected: Moment | None,
+    first_success: float | None,
+    window: Window | None,
+) -> dict[str, Moment | None]:
+    """Every stage of ``STAGES``; None where it never happened or nobody could see it."""
+    out: dict[str, Moment | None] = dict.fromkeys(STAGES)
+    since = run.first_injection
+    if since is None or detected is None:
+        return out
+    out["detected"] = detected
+    gone = next(
+        (
+            e
+            for e in run.processes
+            if isinstance(e, ProcessExited) and e.t >= since and e.role in _SERVING
+        ),
+        None,
+    )
+    back: ProcessStarted | None = None
+    if gone is not None:
+        out["process_gone"] = Moment(gone.t, f"{gone.role}, {gone.source}")
+        limit = float("inf") if window is None else window.at
+        starts = [e for e in run.server_starts if gone.t <= e.t <= limit]
+        back = starts[-1] if starts else None
+    if back is not None:
+        out["process_back"] = Moment(back.t, f"server, {back.source}")
+    after = back.t if back is not None else None
+    out["port_open"] = _answered(run, since, after, gone is not None, any_status=True)
+    out["health"] = _answered(run, since, after, gone is not None, any_status=False)
+    token = _first_token(run, after) if after is not None else None
+    if token is None and first_success is not None and (gone is None or back is not None):
+        token = Moment(first_success, "client or pilot")
+    out["first_token"] = token
+    if window is not None:
+        span = format_duration(sent_at(window.last) - sent_at(window.first))
+        out["sustained"] = Moment(
+            window.at, f"{window.successes} successes of clients in the {span} from here"
+        )
+    return out
+
+
+def _answered(
+    run: RunView, since: float, after: float | None, gone: bool, *, any_status: bool
+) -> Moment | None:
+    """The first answer of health (any, or 200) of the new process; where no process went, the
+    first after health had stopped to answer so."""
+
+    def answers(probe: HealthProbe) -> bool:
+        return probe.status is not None if any_status else probe.status == 200
+
+    if after is None:
+        if gone:
+            return None
+        lost = next((h for h in run.health if h.sent >= since and not answers(h)), None)
+        if lost is None:
+            return None
+        after = lost.t
+    found = next((h for h in run.health if h.sent >= after and answers(h)), None)
+    return None if found is None else Moment(found.t, f"health probe: {found.status}")
+
+
+def _first_token(run: RunView, after: float) -> Moment | None:
+    good = (r for r in run.requests if r.outcome == "ok" and r.known >= after)
+    first = min(good, key=lambda r: r.known, default=None)
+    if first is None:
+        return None
+    return Moment(first.known, "pilot" if first.workload == PILOT else "client")

@@ -1,0 +1,176 @@
+"""The recovered window: a run of good requests, long and fast enough to call service back.
+
+Requests are taken in order of sending. ``Scan`` searches one run of good requests for its first
+window; it may grow at any place, since requests become known in the order in which they end.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from vqchaos.history.events import PILOT, Request
+from vqchaos.stats import quantile_sorted
+from vqchaos.view.requests import Figures, order, sent_at, ttft
+
+if TYPE_CHECKING:  # the model imports the checks, and they read this
+    from vqchaos.experiment.model import Recovered
+
+_P95_FROM = 40  # samples; below, the median
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A recovered window: its first and last request, how many clients' requests it holds."""
+
+    first: Request
+    last: Request
+    successes: int
+
+    @property
+    def at(self) -> float:
+        """When the client of its first request knew: at its first token."""
+        return self.first.known
+
+    @property
+    def complete_at(self) -> float:
+        """When its last request's client knew."""
+        return max(self.first.known, self.last.known)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a window must be. Latency is judged against each workload's own baseline, so that
+    several workloads can be pooled; the pilot takes another path and is not in it."""
+
+    settings: Recovered
+    baseline: Callable[[str], Figures]
+
+    def ratios(self, request: Request) -> tuple[float, float] | None:
+        """TTFT over the baseline's median and over its p95; None where there is no measure."""
+        base, first = self.baseline(request.workload), ttft(request)
+        if request.workload == PILOT or first is None:
+            return None
+        if not base.ttft_p50 or not base.ttft_p95:
+            return None
+        return (first / base.ttft_p50, first / base.ttft_p95)
+
+    def may_start(self, request: Request) -> bool:
+        """A window does not begin with a request that was itself slow: medians would let up to
+        half of a slow time in, and date the recovery too early."""
+        found = self.ratios(request)
+        return found is None or found[1] <= self.settings.slowdown
+
+
+class _Held:
+    """The requests of the window under test; knows its latency while it slides."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._middle: list[float] = []
+        self._high: list[float] = []
+        self.successes = 0
+
+    def add(self, request: Request) -> None:
+        self.successes += request.workload != PILOT
+        if (found := self._rule.ratios(request)) is not None:
+            insort(self._middle, found[0])
+            insort(self._high, found[1])
+
+    def remove(self, request: Request) -> None:
+        self.successes -= request.workload != PILOT
+        if (found := self._rule.ratios(request)) is not None:
+            del self._middle[bisect_left(self._middle, found[0])]
+            del self._high[bisect_left(self._high, found[1])]
+
+    def fast_enough(self) -> bool:
+        pooled, q = (self._high, 0.95) if len(self._high) >= _P95_FROM else (self._middle, 0.5)
+        value = quantile_sorted(pooled, q)
+        return value is None or value <= self._rule.settings.slowdown
+
+
+class Scan:
+    """Searches one run of good requests for its first window. For each possible first request the
+    window is the shortest that spans and holds enough."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._requests: list[Request] = []
+        self._keys: list[tuple[float, str]] = []
+        # _reach[i]: the last request of the window from i, which was not fast enough. A request
+        # inserted behind it cannot change that.
+        self._reach: list[int] = []
+        self._found: tuple[int, int] | None = None
+        self._open: tuple[_Held, int] | None = None  # the window under test and its end
+
+    def insert(self, request: Request) -> None:
+        """One more good request, sent at any time."""
+        key = order(request)
+        place = bisect_right(self._keys, key)
+        self._keys.insert(place, key)
+        self._requests.insert(place, request)
+        if self._found is not None and place <= self._found[1]:
+            self._found = None
+        del self._reach[bisect_left(self._reach, place) :]
+        if self._open is not None and place < self._open[1]:
+            self._open = None
+
+    def drop_through(self, key: tuple[float, str]) -> None:
+        """A bad request at ``key``: what was sent before it is no part of this run."""
+        place = bisect_right(self._keys, key)
+        if place:
+            del self._keys[:place]
+            del self._requests[:place]
+            self._reach.clear()
+            self._found = self._open = None
+
+    def find(self) -> Window | None:
+        """The first window, if there is one by now."""
+        if self._found is None and not self._too_short():
+            self._found = self._search()
+        if self._found is None:
+            return None
+        first, last = self._found
+        held = self._requests[first : last + 1]
+        return Window(held[0], held[-1], sum(r.workload != PILOT for r in held))
+
+    def _too_short(self) -> bool:
+        start = len(self._reach)
+        if start >= len(self._requests):
+            return True
+        return self._keys[-1][0] - self._keys[start][0] < self._rule.settings.for_
+
+    def _search(self) -> tuple[int, int] | None:
+        settings, requests = self._rule.settings, self._requests
+        first = len(self._reach)  # the window under test is [first, end)
+        held, end = self._open or (_Held(self._rule), first)
+        self._open = None
+        while first < len(requests):
+            opened = sent_at(requests[first])
+            while end < len(requests) and (
+                end == first
+                or sent_at(requests[end - 1]) - opened < settings.for_
+                or held.successes < settings.successes
+            ):
+                held.add(requests[end])
+                end += 1
+            long_enough = sent_at(requests[end - 1]) - opened >= settings.for_
+            if not long_enough or held.successes < settings.successes:
+                break
+            if held.fast_enough() and self._starts_fast(first):
+                return (first, end - 1)
+            self._reach.append(end - 1)
+            held.remove(requests[first])
+            first += 1
+        self._open = (held, end)
+        return None
+
+    def _starts_fast(self, first: int) -> bool:
+        """Its first client's request decides: the pilot may go on while clients wait."""
+        for request in islice(self._requests, first, None):
+            if request.workload != PILOT:
+                return self._rule.may_start(request)
+        return True

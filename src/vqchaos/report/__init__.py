@@ -1,0 +1,1 @@
+"""What a run leaves for people and programs: pure functions of verdict.json's content."""

@@ -1,0 +1,89 @@
+"""The few phrases that the terminal and Markdown share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vqchaos.recovery import STAGES
+from vqchaos.units import format_duration, format_share
+
+MARKS = {"pass": "✓", "unknown": "?", "fail": "✗", "skipped": "-"}
+Verdict = Mapping[str, Any]
+
+
+def quantity(value: float | str | None, unit: str) -> str:
+    """An observed value or limit as a person writes it."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if unit == "s":
+        return format_duration(value)
+    if unit == "share":
+        return format_share(value)
+    return f"{value:g}x" if unit == "ratio" else f"{value:g}"
+
+
+def recovery_line(verdict: Verdict) -> str:
+    """``recovered in 52.3s after the injection, outage 51.9s``."""
+    found = verdict["recovery"]
+    if verdict["impact"] is None:
+        return "nothing was injected"
+    if verdict["impact"] == "none":
+        return "no impact: clients and the pilot noticed nothing"
+    parts = []
+    since = "revert" if found["anchor"] == "revert" else "injection"
+    if found["recovery_time"] is not None:
+        value = format_duration(found["recovery_time"])
+        if found["censored"]:
+            parts.append(f"NOT recovered in the {value} watched after the last {since}")
+        else:
+            parts.append(f"recovered {value} after the last {since}")
+    if since == "revert" and found["since_injection"] is not None and not found["censored"]:
+        parts.append(f"{format_duration(found['since_injection'])} after the injection")
+    if found["mitigated_at"] is not None and found["injected_at"] is not None:
+        value = format_duration(found["mitigated_at"] - found["injected_at"])
+        parts.append(f"mitigated {value} after the injection")
+    worst = {
+        "failed": "requests failed",
+        "stalled": "requests stalled",
+        "slow": "answers were slow",
+    }
+    parts.append(worst.get(str(verdict["impact"]), str(verdict["impact"])))
+    if found["outage"]:
+        parts.append(f"outage {format_duration(found['outage'])}")
+    if found["relapses"]:
+        times = "once" if found["relapses"] == 1 else f"{found['relapses']} times"
+        parts.append(f"relapsed {times}")
+    return ", ".join(parts)
+
+
+def timeline(verdict: Verdict) -> list[tuple[str, float, str]]:
+    """(stage, seconds after the first injection, source) in order of time, injection first; the
+    revert among them."""
+    found = verdict["recovery"]
+    start = found["injected_at"]
+    if start is None:
+        return []
+    by = next((f["injected_by"] for f in verdict["faults"] if f["injected_at"] == start), "")
+    out = [("injected", 0.0, by)]
+    moments = [
+        (stage.replace("_", " "), item["at"], str(item["source"]))
+        for stage in STAGES
+        if (item := found["phases"].get(stage)) is not None
+    ]
+    if found["reverted_at"] is not None:
+        moments.append(("reverted", found["reverted_at"], "vqchaos"))
+    out += [(stage, at - start, source) for stage, at, source in sorted(moments, key=_moment)]
+    return out
+
+
+def _moment(item: tuple[str, float, str]) -> float:
+    return item[1]
+
+
+def counts(outcomes: Mapping[str, int]) -> str:
+    """What was not ok: ``12 refused, 1 hung``; the most frequent first."""
+    bad = sorted(((n, o) for o, n in outcomes.items() if o != "ok"), key=lambda x: (-x[0], x[1]))
+    return ", ".join(f"{n} {o}" for n, o in bad)

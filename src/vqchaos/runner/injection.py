@@ -1,0 +1,172 @@
+"""The life of the faults of one run: ledger, inject, verify, revert, with an event for each step."""
+
+from __future__ import annotations
+
+import random
+import string
+from dataclasses import dataclass
+
+from vqchaos.errors import FaultError, VqchaosError
+from vqchaos.faults.base import Fault, StartupFault, Ticket, World
+from vqchaos.history.events import (
+    FaultFailed,
+    FaultInjected,
+    FaultRecorded,
+    FaultReverted,
+    FaultUndone,
+    FaultVerified,
+)
+from vqchaos.ledger import Entry, Ledger
+from vqchaos.runner.recorder import Recorder
+from vqchaos.runner.undo import Undo, undo
+
+_TOKEN = string.ascii_lowercase + string.digits
+
+
+@dataclass
+class Injection:
+    """One fault of the run and how far it got."""
+
+    number: int
+    name: str
+    fault: Fault
+    entry: Entry | None = None
+    injected: bool = False
+    over: bool = False  # reverted, or instant and nothing left to do before the phase ends
+
+    @property
+    def in_force(self) -> bool:
+        return self.entry is not None and not self.over
+
+
+class Injector:
+    """Injects and reverts; the ledger entry is on disk before anything happens."""
+
+    def __init__(
+        self, world: World, ledger: Ledger, recorder: Recorder, *, run: str, seed: int, lease: float
+    ) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._recorder = recorder
+        self._run = run
+        self._seed = seed
+        self._lease = lease  # seconds after which every fault of this run must be gone
+        self._tokens = random.SystemRandom()
+        self._runner: tuple[int, float] = (0, 0.0)
+
+    def owned_by(self, pid: int, start_time: float) -> Injector:
+        """Whose faults these are, for the ledger."""
+        self._runner = (pid, start_time)
+        return self
+
+    def inject(self, item: Injection, *, restarts: bool) -> None:
+        """Capture, record, inject, verify. Raises FaultError if a step fails; what was begun is
+        then in the ledger and reverted with the rest."""
+        fault, rec = item.fault, self._recorder
+        wall = self._world.clock.wall()
+        ticket = Ticket(
+            run=self._run,
+            number=item.number,
+            token="".join(self._tokens.choices(_TOKEN, k=8)),
+            deadline_wall=wall + self._lease,
+            seed=self._seed + item.number,
+        )
+        try:
+            state = fault.capture(self._world, ticket)
+        except Exception as error:
+            raise self._failed(item, "capture", error) from error
+        if isinstance(fault, StartupFault):
+            state["restarts"] = restarts
+        entry = Entry(
+            id=f"{self._run}.{item.number}",
+            run=self._run,
+            number=item.number,
+            fault=item.name,
+            type=fault.type,
+            target=fault.target_name(),
+            held=fault.is_held,
+            state=state,
+            recorded_wall=wall,
+            deadline_wall=ticket.deadline_wall,
+            runner_pid=self._runner[0],
+            runner_start=self._runner[1],
+        )
+        # From here on the fault may be in force: it is reverted whatever happens.
+        item.entry = entry
+        self._ledger.record(entry)
+        rec.emit(
+            FaultRecorded(
+                t=rec.t(),
+                fault=item.name,
+                kind=fault.type,
+                entry=entry.id,
+                target=entry.target,
+                held=fault.is_held,
+                startup=fault.startup,
+            )
+        )
+
+        def effect() -> None:
+            # `external` injects nothing: its injection is found in the history.
+            if fault.type != "external":
+                rec.emit(FaultInjected(t=rec.t(), fault=item.name))
+            item.injected = True
+
+        try:
+            with rec.interrupts.shield():
+                fault.inject(self._world, state, effect)
+        except Exception as error:
+            raise self._failed(item, "inject", error) from error
+        self._verify(item)
+
+    def _verify(self, item: Injection) -> None:
+        rec = self._recorder
+        assert item.entry is not None
+        try:
+            answer = item.fault.verify(self._world, item.entry.state)
+        except Exception as error:
+            raise self._failed(item, "verify", error) from error
+        rec.emit(
+            FaultVerified(t=rec.t(), fault=item.name, answer=answer.answer, why=answer.why)
+        )
+        mark = {"yes": "verified", "no": "NOT verified", "none": "not verifiable"}[answer.answer]
+        rec.progress.said(f"{item.name} injected, {mark}: {answer.why}", rec.t())
+
+    def _failed(self, item: Injection, step: str, error: Exception) -> VqchaosError:
+        rec = self._recorder
+        text = str(error) or type(error).__name__
+        rec.emit(FaultFailed(t=rec.t(), fault=item.name, step=step, error=text))
+        hint = error.hint if isinstance(error, VqchaosError) else None
+        return FaultError(f"{item.name}: {step} failed: {text}", hint=hint)
+
+    def revert(self, item: Injection) -> Undo | None:
+        """Revert one fault, shielded; None if there is nothing to revert."""
+        if not item.in_force or item.entry is None:
+            return None
+        rec = self._recorder
+
+        def reverted(note: str) -> None:
+            rec.emit(FaultReverted(t=rec.t(), fault=item.name, note=note))
+
+        with rec.interrupts.shield():
+            outcome = undo(item.entry, self._world, self._ledger, reverted)
+            if outcome.done:
+                item.over = True
+            else:
+                rec.emit(
+                    FaultFailed(
+                        t=rec.t(), fault=item.name, step="revert", error=outcome.proof.why
+                    )
+                )
+            rec.emit(
+                FaultUndone(
+                    t=rec.t(),
+                    fault=item.name,
+                    answer=outcome.proof.answer,
+                    why=outcome.proof.why,
+                )
+            )
+        said = "reverted" if outcome.done else "REVERT FAILED"
+        why = outcome.note or outcome.proof.why
+        rec.progress.said(f"{item.name} {said}" + (f": {why}" if why else ""), rec.t())
+        return outcome

@@ -1,0 +1,48 @@
+"""Ours, still there after a run: looked for in the ledger and in the world."""
+
+from __future__ import annotations
+
+import psutil
+
+from vqchaos.ledger import Ledger
+from vqchaos.stack.protocols import Capability, Item, Stack
+
+MARK = "vqchaos."
+TOKEN_VARIABLE = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
+
+
+def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
+    """What this run (its entries' ``tokens``) left: ledger entries, toxics with our mark, a proxy
+    still off, files in a fault's scratch folder, processes that carry a token of ours."""
+    items = [
+        Item("fault", entry.fault, f"{entry.type} is still in the ledger")
+        for entry in ledger.in_force()
+    ]
+    missing = stack.missing()
+    if Capability.PROXY not in missing and stack.proxy.exists():
+        items += [
+            Item("toxic", toxic.name, f"{toxic.type} on the {toxic.stream}")
+            for toxic in stack.proxy.toxics()
+            if toxic.name.startswith(MARK)
+        ]
+    if Capability.STARTUP not in missing:
+        for token in sorted(tokens):
+            path = stack.server.scratch(token)
+            if path.exists():
+                items.append(Item("file", str(path), "files of a fault"))
+    items += [
+        Item("process", str(pid), f"{name}, started by a fault")
+        for pid, name in _marked_processes(tokens)
+    ]
+    return items
+
+
+def _marked_processes(tokens: set[str]) -> list[tuple[int, str]]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(TOKEN_VARIABLE) in tokens:
+                found.append((process.pid, process.name()))
+        except psutil.Error:  # gone, or somebody else's: not ours
+            continue
+    return found

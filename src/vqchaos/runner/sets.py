@@ -1,0 +1,237 @@
+"""Several runs: repeats and several experiments, in order, with one summary and one exit code."""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vqchaos.clock import Clock
+from vqchaos.errors import (
+    CapabilityMissing,
+    ExitCode,
+    Interrupted,
+    StackUnhealthy,
+    UsageError,
+    VqchaosError,
+    worst,
+)
+from vqchaos.experiment.model import Experiment
+from vqchaos.faults.base import Fault
+from vqchaos.judge import judge_folder, judge_set
+from vqchaos.runner.folder import make_folder, write_json, write_text
+from vqchaos.runner.interrupts import Interrupts
+from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.progress import Progress
+from vqchaos.runner.run import Options, Run
+from vqchaos.stack.attach import AttachStack
+from vqchaos.stack.local.stack import LocalStack
+from vqchaos.stack.opening import remember
+from vqchaos.stack.protocols import Capability, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One experiment of a set and where it came from; ``golden`` is its canary's reference."""
+
+    experiment: Experiment
+    source: Path
+    named: bool  # on the command line itself, not found in a folder
+    golden: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An experiment this stack cannot do."""
+
+    experiment: str
+    source: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One run that was made: its folder and its verdict.json."""
+
+    folder: Path
+    verdict: dict[str, Any]
+
+
+@dataclass
+class SetResult:
+    """What a set of runs came to. ``summary`` is summary.json's content."""
+
+    folder: Path | None = None
+    runs: list[Done] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    exit_code: ExitCode = ExitCode.UNKNOWN
+    error: VqchaosError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetOptions:
+    out: Path
+    repeat: int | None = None
+    yes: bool = False
+    no_skip: bool = False
+    keep_residue: bool = False
+    label: str | None = None
+
+
+def lacking(fault: Fault, stack: Stack) -> list[str]:
+    """Why this stack cannot do this fault; empty if it can."""
+    missing = stack.missing()
+    return [f"{fault.type} needs {need}: {missing[need]}" for need in fault.needs & set(missing)]
+
+
+def sort_out(
+    planned: Sequence[Planned], stack: Stack, options: SetOptions
+) -> tuple[list[Planned], list[Skipped]]:
+    """Which experiments run and which are skipped, before anything is injected.
+
+    Raises CapabilityMissing for one named on the command line (or any, with no_skip), UsageError
+    for a production stack without --yes or a fault outside `allow:`.
+    """
+    run: list[Planned] = []
+    skipped: list[Skipped] = []
+    for plan in planned:
+        experiment = plan.experiment
+        reasons = [text for fault in experiment.faults for text in lacking(fault, stack)]
+        for need in experiment.requires:
+            if need in {c.value for c in stack.missing()}:
+                reasons.append(f"requires {need}: {stack.missing()[Capability(need)]}")
+        if reasons and (plan.named or options.no_skip):
+            raise CapabilityMissing(
+                f"{plan.source}: stack '{stack.name}' cannot do it: " + "; ".join(reasons)
+            )
+        if reasons:
+            skipped.append(Skipped(experiment.name, plan.source, "; ".join(reasons)))
+            continue
+        _require_permission(plan, stack, options)
+        run.append(plan)
+    return run, skipped
+
+
+def _require_permission(plan: Planned, stack: Stack, options: SetOptions) -> None:
+    allow = plan.experiment.allow
+    refused = sorted({f.type for f in plan.experiment.faults if allow and f.type not in allow})
+    if refused:
+        raise UsageError(f"{plan.source}: `allow:` does not list {', '.join(refused)}")
+    if stack.environment == "production" and (not options.yes or allow is None):
+        raise UsageError(
+            f"stack '{stack.name}' is production: it takes --yes and an `allow:` list of the "
+            f"fault types in {plan.source}"
+        )
+
+
+class SetRunner:
+    """Runs what ``sort_out`` let through; ends early only when the stack is unclean or a signal
+    came."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        clock: Clock,
+        progress: Progress,
+        interrupts: Interrupts,
+        options: SetOptions,
+    ) -> None:
+        self._stack = stack
+        self._clock = clock
+        self._progress = progress
+        self._interrupts = interrupts
+        self._options = options
+
+    def run(self, planned: Sequence[Planned]) -> SetResult:
+        result = SetResult()
+        run, result.skipped = sort_out(planned, self._stack, self._options)
+        repeats = [(p, n) for p in run for n in range(self._repeats(p.experiment))]
+        with stack_lock(self._stack.state_dir, self._what(planned), self._clock):
+            if isinstance(self._stack, (LocalStack, AttachStack)):
+                remember(self._stack)  # so that `heal` finds it without its file
+            try:
+                for number, (plan, _) in enumerate(repeats, 1):
+                    self._interrupts.check()
+                    done = self._one(plan, number, len(repeats))
+                    result.runs.append(done)
+                    if done.verdict["exit_code"] == ExitCode.UNCLEAN:
+                        break
+            except Interrupted:
+                pass  # nothing was running: the summary says what was done before
+            except VqchaosError as error:
+                result.error = error
+        self._summarise(result, min_valid=_min_valid(run))
+        return result
+
+    def _repeats(self, experiment: Experiment) -> int:
+        return self._options.repeat or experiment.repeat
+
+    def _what(self, planned: Sequence[Planned]) -> str:
+        names = ", ".join(p.experiment.name for p in planned[:3])
+        return f"a run of {names}" + (" …" if len(planned) > 3 else "")
+
+    def _one(self, plan: Planned, number: int, of: int) -> Done:
+        experiment = plan.experiment
+        seed = experiment.seed if experiment.seed is not None else secrets.randbelow(2**31)
+        folder = make_folder(self._options.out, experiment.name, self._clock.wall())
+        self._progress.run_started(experiment.name, experiment.title, number, of)
+        run = Run(
+            experiment=experiment.model_copy(update={"seed": seed}),
+            stack=self._stack,
+            clock=self._clock,
+            folder=folder,
+            seed=seed,
+            progress=self._progress,
+            interrupts=self._interrupts,
+            options=Options(keep_residue=self._options.keep_residue, golden=plan.golden),
+        )
+        run.execute()
+        if run.error is not None:
+            logs = folder / "logs"
+            logs.mkdir(exist_ok=True)
+            write_text(logs / "error.txt", "".join(traceback.format_exception(run.error)))
+        verdict = judge_folder(folder)
+        self._progress.run_ended(verdict, folder)
+        return Done(folder, verdict)
+
+    def _summarise(self, result: SetResult, min_valid: int | None) -> None:
+        skipped = [
+            {"experiment": s.experiment, "source": str(s.source), "reason": s.reason}
+            for s in result.skipped
+        ]
+        result.summary = judge_set(
+            [(str(d.folder.name), d.verdict) for d in result.runs],
+            skipped=skipped,
+            min_valid=min_valid,
+        )
+        codes = [ExitCode(int(d.verdict["exit_code"])) for d in result.runs]
+        codes.append(ExitCode(int(result.summary["exit_code"])))
+        if result.error is not None:
+            codes.append(result.error.exit_code)
+        if self._interrupts.first is not None:
+            codes.append(ExitCode(128 + self._interrupts.first))
+        result.exit_code = worst(codes)
+        result.summary["exit_code"] = int(result.exit_code)
+        if self._options.label:
+            result.summary["label"] = self._options.label
+        if len(result.runs) + len(result.skipped) > 1:
+            result.folder = make_folder(self._options.out, "set", self._clock.wall())
+            write_json(result.folder / "summary.json", result.summary)
+
+
+def _min_valid(run: Sequence[Planned]) -> int | None:
+    wanted = [p.experiment.min_valid for p in run if p.experiment.min_valid is not None]
+    return max(wanted) if wanted else None
+
+
+def require_serving(stack: Stack, serving: bool) -> None:
+    """Raises StackUnhealthy with the way out if no token could be served."""
+    if not serving:
+        raise StackUnhealthy(
+            f"stack '{stack.name}' serves no token at {stack.endpoints.client_url}",
+            hint="bring it up with `vqchaos up`, or see `vqchaos status`",
+        )

@@ -1,0 +1,90 @@
+"""Reverting one fault from its ledger entry alone: used by the runner and by ``heal``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vqchaos.errors import UncleanError
+from vqchaos.faults import REGISTRY
+from vqchaos.faults.base import Fault, Verification, World
+from vqchaos.ledger import Entry, Ledger
+from vqchaos.units import format_duration
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What became of one revert. ``done``: proven undone, or no way to tell and no error."""
+
+    entry: Entry
+    done: bool
+    note: str
+    proof: Verification
+    manual: list[str]
+
+
+class RevertTimeoutError(Exception):
+    """The revert went on past its timeout; its thread is left behind."""
+
+
+def bounded(call: Callable[[], T], timeout: float) -> T:
+    """Run ``call`` in a thread of its own and wait ``timeout`` seconds at most.
+
+    A fault's revert may hang in a system call; the run must end all the same.
+    """
+    result: list[T] = []
+    error: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            result.append(call())
+        except BaseException as caught:
+            error.append(caught)
+
+    thread = threading.Thread(target=work, daemon=True, name="vqchaos-bounded")
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        raise RevertTimeoutError(f"no answer within {format_duration(timeout)}")
+    if error:
+        raise error[0]
+    return result[0]
+
+
+def fault_class(entry: Entry) -> type[Fault]:
+    """The class that can revert this entry. Raises UncleanError for an unknown type."""
+    try:
+        return REGISTRY[entry.type]
+    except KeyError:
+        raise UncleanError(
+            f"the ledger holds a fault of type '{entry.type}', which this vqchaos does not know",
+            hint="run `vqchaos heal` of the version that injected it",
+        ) from None
+
+
+def undo(
+    entry: Entry, world: World, ledger: Ledger, on_reverted: Callable[[str], None] | None = None
+) -> Undo:
+    """Revert, verify, and strike the entry from the ledger if it is undone.
+
+    ``on_reverted`` gets the note the moment the revert returned, before it is verified. Never raises for a failed revert: the answer says so and names the manual steps.
+    """
+    manual: list[str] = []
+    note = ""
+    try:
+        cls = fault_class(entry)
+        manual = cls.manual(entry.state)
+        note = bounded(lambda: cls.revert(world, entry.state), cls.revert_timeout)
+        if on_reverted is not None:
+            on_reverted(note)
+        proof = bounded(lambda: cls.verify_undone(world, entry.state), cls.revert_timeout)
+    except Exception as error:
+        proof = Verification("no", f"{type(error).__name__}: {error}")
+    done = proof.answer != "no"
+    if done:
+        ledger.undone(entry.id, note)
+    return Undo(entry=entry, done=done, note=note, proof=proof, manual=manual)

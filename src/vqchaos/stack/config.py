@@ -1,0 +1,146 @@
+"""The frozen model of a stack file, as the design describes it.
+
+``args``, ``env`` and command lists arrive as source text (``0.90`` stays ``0.90``); the YAML
+loader sees to that. The kind picks the model: ``local`` or ``attach`` in this version.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from vqchaos.units import Duration, Size
+
+# As text in JSON, so that a file that was dumped can be read again.
+_Pause = Annotated[
+    Duration, PlainSerializer(lambda seconds: f"{seconds:f}s", return_type=str, when_used="json")
+]
+_Limit = Annotated[
+    Size, PlainSerializer(lambda size: f"{size}B", return_type=str, when_used="json")
+]
+Environment = Literal["test", "staging", "production"]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+_SCALAR = {"type": ["string", "number", "boolean"]}
+
+
+def _split(value: object) -> object:
+    """One string is split like a shell does, without expansion."""
+    if isinstance(value, str):
+        try:
+            return shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"cannot be split like a shell would: {error}") from error
+    return value
+
+
+Words = Annotated[
+    list[str],
+    BeforeValidator(_split),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": _SCALAR}]}),
+]
+Variables = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str],
+    WithJsonSchema({"type": "object", "additionalProperties": _SCALAR}),
+]
+
+
+class Settings(BaseModel):
+    """Frozen and strict: an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class EngineSettings(Settings):
+    """How the server is run. ``command`` null = the managed engine environment; else what comes
+    before the model's arguments, such as ``[vllm, serve]``."""
+
+    command: Annotated[Words, Field(min_length=1)] | None = None
+    args: Words = Field(default_factory=list)
+    env: Variables = Field(default_factory=dict)
+
+
+class RestartSettings(Settings):
+    """``limit`` counts failed starts in a row: the server exited before its port was open.
+    ``backoff`` doubles with each of them, up to a minute."""
+
+    policy: Literal["always", "on-failure", "never"] = "always"
+    backoff: _Pause = 1.0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 10
+
+
+class LocalStackFile(Settings):
+    """vLLM and Toxiproxy as processes of this machine, kept alive by a supervisor of ours."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    name: StackName
+    kind: Literal["local"]
+    environment: Environment = "test"
+    model: Annotated[str, Field(min_length=1)] = "demo"
+    served_model_name: Annotated[str, Field(min_length=1)] = "qwen3"
+    engine: EngineSettings = EngineSettings()
+    restart: RestartSettings = RestartSettings()
+    memory_limit: _Limit | None = 8 * 1024**3
+
+
+class ProcessSettings(Settings):
+    """How the server's process is found afresh each time; exactly one of them."""
+
+    listens: Annotated[int, Field(ge=1, le=65535)] | None = None
+    systemd: str | None = None
+    pid_file: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ProcessSettings:
+        given = [k for k, v in self.model_dump().items() if v is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"expected exactly one of listens, systemd, pid_file; found {found}")
+        return self
+
+
+class AttachStackFile(Settings):
+    """A server that somebody else runs. Each key given unlocks the faults that need it."""
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    name: StackName
+    kind: Literal["attach"]
+    environment: Environment
+    url: Url
+    model: Annotated[str, Field(min_length=1)]
+    direct_url: Url | None = None
+    health_url: Url | None = None
+    metrics_url: Url | None = None
+    proxy_api: Url | None = None
+    proxy_name: Annotated[str, Field(pattern=r"^[^/\s]+$")] | None = None
+    api_key_env: str | None = None
+    headers_env: dict[str, str] = Field(default_factory=dict)
+    ca_file: str | None = None
+    process: ProcessSettings | None = None
+    restart_command: Annotated[Words, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _proxy_is_whole(self) -> AttachStackFile:
+        if (self.proxy_api is None) != (self.proxy_name is None):
+            raise ValueError("proxy_api and proxy_name go together: give both or neither")
+        return self
+
+
+StackFile = Annotated[LocalStackFile | AttachStackFile, Field(discriminator="kind")]
+
+
+def stack_schema() -> dict[str, Any]:
+    """JSON Schema of a stack file, for editors."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 (only `schema` needs it)
+
+    return TypeAdapter[Any](StackFile).json_schema(by_alias=True)

@@ -1,0 +1,59 @@
+"""From a stack file's model to the adapter of its kind, and back from a state folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from vqchaos.clock import Clock
+from vqchaos.errors import StackError, VqchaosError
+from vqchaos.stack.attach import AttachStack
+from vqchaos.stack.config import AttachStackFile, LocalStackFile, StackFile
+from vqchaos.stack.local.paths import state_home
+from vqchaos.stack.local.stack import LocalStack
+from vqchaos.stack.local.state_files import read_json, write_json
+
+AnyStack = LocalStack | AttachStack
+_REMEMBERED = "stack.json"
+
+
+def open_stack(
+    stack_file: LocalStackFile | AttachStackFile, path: Path, clock: Clock | None = None
+) -> AnyStack:
+    """The stack that ``path`` describes. Touches nothing.
+
+    Raises UsageError if the file names something that is not there, once that is asked for.
+    """
+    if isinstance(stack_file, LocalStackFile):
+        return LocalStack(stack_file, path, clock)
+    return AttachStack(stack_file, path, clock)
+
+
+def remember(stack: AnyStack) -> None:
+    """Into the stack's state folder: enough to open it again when its file is gone. No secrets:
+    a stack file holds the names of variables, never their values."""
+    data = {"path": str(stack.path), "file": stack.file.model_dump(mode="json", by_alias=True)}
+    write_json(stack.state_dir / _REMEMBERED, data)
+
+
+def remembered_stacks() -> Iterator[tuple[Path, AnyStack | VqchaosError]]:
+    """Every stack of this user with a ledger: its state folder, and the stack or why it cannot be
+    opened."""
+    for ledger in sorted(state_home().glob("stacks/*/ledger.jsonl")):
+        folder = ledger.parent
+        try:
+            data = read_json(folder / _REMEMBERED) or {}
+            file = TypeAdapter[LocalStackFile | AttachStackFile](StackFile).validate_python(
+                data["file"]
+            )
+            yield folder, open_stack(file, Path(data["path"]))
+        except (KeyError, TypeError, ValidationError) as error:
+            yield (
+                folder,
+                StackError(
+                    f"{folder / _REMEMBERED} does not say which stack this is: {error}",
+                    hint="name the stack's file: `vqchaos heal --stack FILE`",
+                ),
+            )

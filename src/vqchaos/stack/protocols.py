@@ -1,0 +1,244 @@
+"""The narrow protocols between faults and probes above and the adapters below.
+
+A fault names the capabilities it needs; an adapter that lacks one says why. Everything here is
+synchronous and bounded by a timeout of its own. All calls may raise ``StackError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from vqchaos.clock import Clock
+
+
+class Capability(StrEnum):
+    """What a fault may need of a stack."""
+
+    PROXY = "proxy"  # a Toxiproxy that clients go through
+    PROCESSES = "processes"  # find and signal the stack's processes
+    STARTUP = "startup"  # stop the server and start it otherwise
+    MODEL_FILES = "model_files"  # read the model's files
+    MEMORY_LIMIT = "memory_limit"  # a limit that protects the host from the server
+    HOST = "host"  # run commands on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where clients and probes go. URLs have no trailing slash and no path such as /v1."""
+
+    client_url: str  # through the proxy
+    direct_url: str  # the server itself
+    health_url: str
+    metrics_url: str
+    model: str  # the served model name
+    headers: Mapping[str, str] = field(default_factory=dict)  # secrets: never in any artifact
+    ca_file: str | None = None
+
+
+# ---------------------------------------------------------------- network
+
+
+@dataclass(frozen=True, slots=True)
+class Toxic:
+    """A toxic of the proxy. ``attributes`` are integers, as Toxiproxy wants them."""
+
+    name: str
+    type: str
+    stream: str  # upstream | downstream
+    toxicity: float
+    attributes: Mapping[str, int]
+
+
+class ProxyControl(Protocol):
+    """One Toxiproxy proxy. Implemented over toxiproxy-python in ``stack/toxiproxy.py``."""
+
+    def toxics(self) -> list[Toxic]:
+        """All toxics in force, ours and strangers'."""
+
+    def add(self, toxic: Toxic) -> None:
+        """Add it; attributes are checked before they reach the server, read back afterwards."""
+
+    def remove(self, name: str) -> bool:
+        """Remove it; False if it was not there. Falls back to recreating the proxy if removal
+        hangs, keeping the other toxics."""
+
+    def enabled(self) -> bool: ...
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Idempotent."""
+
+    def exists(self) -> bool:
+        """False if Toxiproxy is gone or has no such proxy (its state dies with it)."""
+
+    def timed_connect(self, timeout: float) -> float | None:
+        """Seconds of one small HTTP exchange through the proxy; None if it did not work."""
+
+
+# ---------------------------------------------------------------- processes
+
+Role = Literal["server", "engine", "worker", "tracker", "proxy"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRef:
+    """A process that cannot be mistaken for another: its PID and its creation time (Unix s)."""
+
+    pid: int
+    start_time: float
+    role: str
+    group: int
+    session: int
+    title: str
+
+
+class ProcessControl(Protocol):
+    """The stack's own processes, and no others."""
+
+    def find(self, role: str) -> list[ProcessRef]:
+        """Live processes of that role, below the current server."""
+
+    def status(self, ref: ProcessRef) -> Literal["running", "stopped", "gone"]:
+        """`gone` also if the PID is another process by now, or a zombie."""
+
+    def signal(self, ref: ProcessRef, signum: int) -> bool:
+        """False if it is gone. Never signals a process whose start time differs."""
+
+
+# ---------------------------------------------------------------- start-up of the server
+
+
+@dataclass(frozen=True, slots=True)
+class StartOverride:
+    """How one start of the server differs from the clean one."""
+
+    model: Path | None = None
+    extra_args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The latest start of the server. Moments are raw monotonic seconds.
+
+    ``state``: stopped (on purpose), waiting (backing off before a restart), running, exited.
+    ``clean``: started without an override. ``log``: the last lines of this attempt only.
+    """
+
+    generation: int
+    state: Literal["stopped", "waiting", "running", "exited"]
+    clean: bool
+    pid: int | None = None
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    log: Sequence[str] = ()
+
+
+class ServerControl(Protocol):
+    """Stops and starts the server under test. The wish is kept on disk by the supervisor's
+    launcher, so that it outlives vqchaos."""
+
+    def listens_on(self) -> tuple[str, int]:
+        """The server's own address (not the proxy's)."""
+
+    def model_dir(self) -> Path:
+        """The folder of the model that a clean start serves."""
+
+    def memory_limit(self) -> int | None:
+        """Bytes, or None when nothing protects the host."""
+
+    def scratch(self, token: str) -> Path:
+        """Where a fault may keep files: a path, not made yet, removed by its revert."""
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """SIGTERM to the API server alone, SIGKILL to its group after 15 s; returns when every
+        process of the group is gone. The supervisor does not start it again. Idempotent."""
+
+    def start(self, override: StartOverride, *, restarts: bool = False) -> None:
+        """Start once with the override (with ``restarts``: under the restart policy); returns
+        when the process was launched."""
+
+    def start_clean(self) -> None:
+        """Start without any override, under the restart policy; returns when the process was
+        launched. A clean server that already runs is left alone. Idempotent."""
+
+    def attempt(self) -> Attempt:
+        """The latest start and what became of it."""
+
+    def attempt_log(self) -> Sequence[str]:
+        """The whole log of the latest start, bounded to its last megabytes: the line that names
+        a cause is often far above the end."""
+
+
+# ---------------------------------------------------------------- the stack
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSources:
+    """What the observer process needs to watch the stack's processes; JSON-able.
+
+    ``events``: the launcher's JSON Lines file of exact starts and exits (see
+    ``stack/local/launcher.py``), None where there is no launcher.
+    """
+
+    events: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A leftover or residue: what kind (process, port, toxic, file, shared_memory, socket, …)."""
+
+    kind: str
+    name: str
+    detail: str = ""
+
+
+class Stack(Protocol):
+    """A stack under test. It is also a ``faults.base.World``: what faults may touch."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def environment(self) -> str: ...
+
+    @property
+    def state_dir(self) -> Path:
+        """Holds the lock, the ledger and the supervisor's state; 0700."""
+
+    @property
+    def endpoints(self) -> Endpoints: ...
+
+    def missing(self) -> Mapping[Capability, str]:
+        """The capabilities this stack lacks, each with the reason and how to get it."""
+
+    # Each raises CapabilityMissing where missing() names it.
+    @property
+    def proxy(self) -> ProxyControl: ...
+
+    @property
+    def processes(self) -> ProcessControl: ...
+
+    @property
+    def server(self) -> ServerControl: ...
+
+    def probe_sources(self) -> ProbeSources: ...
+
+    def describe(self) -> dict[str, object]:
+        """For stack.json: versions, model fingerprint, host facts, restart policy. No secrets."""
+
+    def residue(self) -> list[Item]:
+        """The stack's own that no live server needs: orphans, their shared memory, sockets."""
+
+    def remove_residue(self) -> list[Item]:
+        """Removes what ``residue`` names; returns what is still there."""

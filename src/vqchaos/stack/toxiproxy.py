@@ -1,0 +1,324 @@
+"""One Toxiproxy proxy, driven through toxiproxy-python and guarded against what both get wrong.
+
+The client (0.1.1, 2019) keeps host and port in a class, so that a second server redirects the first;
+has no timeouts; hides 5xx answers; and quotes nothing. The server (2.12) dies of some attributes,
+takes misspelt ones for 0, may hang when a toxic is removed, and loses everything when it restarts.
+``/reset`` is never used: it would drop strangers' toxics.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import requests
+import toxiproxy.api
+from toxiproxy import Toxiproxy
+from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
+
+from vqchaos.errors import StackError
+from vqchaos.stack.protocols import Toxic
+from vqchaos.units import format_duration
+
+T = TypeVar("T")
+CALL_TIMEOUT = 3.0  # seconds; a sound server answers in milliseconds
+_SOCKET_TIMEOUT = 2.0
+_TOP = 2**31 - 1
+# type → attribute → (lowest, highest). Misspelt ones would become 0 in silence.
+ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "latency": {"latency": (0, _TOP), "jitter": (0, _TOP)},
+    "bandwidth": {"rate": (0, _TOP)},  # a negative rate kills the server
+    "slow_close": {"delay": (0, _TOP)},
+    "timeout": {"timeout": (0, _TOP)},
+    "reset_peer": {"timeout": (0, _TOP)},
+    "slicer": {"average_size": (1, _TOP), "size_variation": (0, _TOP), "delay": (0, _TOP)},
+    "limit_data": {"bytes": (0, _TOP)},
+    "noop": {},
+}
+_HINT = "is the stack up? `vqchaos status`"
+
+
+class _Http:
+    """Stands in for the ``requests`` module inside toxiproxy-python: timeouts on every call, names
+    quoted, 5xx raised, and the server's address taken from the calling thread, not from a class."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+
+    def address(self, base: str) -> None:
+        """All calls of this thread go to ``base``."""
+        self._here.base = base
+
+    def get(self, url: str, **options: Any) -> requests.Response:
+        return self._call("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> requests.Response:
+        return self._call("POST", url, **options)
+
+    def delete(self, url: str, **options: Any) -> requests.Response:
+        return self._call("DELETE", url, **options)
+
+    def _call(self, method: str, url: str, **options: Any) -> requests.Response:
+        path = quote("/" + url.split("/", 3)[3])  # raw: the names in it may hold ?, # and %
+        with requests.Session() as session:
+            session.trust_env = False  # an HTTP_PROXY of the user's is not the way to loopback
+            response = session.request(
+                method, self._here.base + path, timeout=_SOCKET_TIMEOUT, **options
+            )
+        if response.status_code >= 500:
+            raise StackError(f"Toxiproxy answered {response.status_code}: {response.text[:200]}")
+        return response
+
+
+_http = _Http()
+toxiproxy.api.requests = _http
+
+
+def _words(error: Exception) -> str:
+    """What the server said; toxiproxy-python keeps it as bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace")[:200] if isinstance(said, bytes) else str(said)[:200]
+
+
+def check(toxic: Toxic) -> None:
+    """Raises StackError for what the server would misread or die of."""
+    known = ATTRIBUTES.get(toxic.type)
+    if known is None:
+        raise StackError(f"Toxiproxy has no toxic of type '{toxic.type}'")
+    if unknown := sorted(set(toxic.attributes) - set(known)):
+        raise StackError(f"{toxic.type} has no attribute {', '.join(unknown)}")
+    if lacking := sorted(set(known) - set(toxic.attributes)):
+        raise StackError(f"{toxic.type} needs {', '.join(lacking)}")
+    for name, value in toxic.attributes.items():
+        low, high = known[name]
+        if type(value) is not int or not low <= value <= high:
+            raise StackError(f"{toxic.type}.{name}: expected {low} to {high}, whole; got {value!r}")
+    if toxic.type == "slicer" and (
+        toxic.attributes["size_variation"] > toxic.attributes["average_size"]
+    ):
+        raise StackError("slicer: size_variation above average_size kills the server")
+    if not 0 <= toxic.toxicity <= 1:
+        raise StackError(f"toxicity: expected 0 to 1, got {toxic.toxicity!r}")
+    if toxic.type == "reset_peer" and toxic.toxicity == 0:
+        raise StackError("reset_peer resets even with toxicity 0")
+    if toxic.stream not in ("upstream", "downstream"):
+        raise StackError(f"stream: expected upstream or downstream, got {toxic.stream!r}")
+    if not toxic.name or "/" in toxic.name:
+        raise StackError(f"a toxic's name must not hold a slash: {toxic.name!r}")
+
+
+class ToxiproxyControl:
+    """Implements ``protocols.ProxyControl`` for the proxy called ``proxy``. ``probe_url`` is where
+    clients go, for a timed exchange through the proxy."""
+
+    def __init__(
+        self, api_url: str, proxy: str, probe_url: str, *, timeout: float = CALL_TIMEOUT
+    ) -> None:
+        if not proxy or "/" in proxy:
+            raise StackError(f"a proxy whose name holds a slash can never be deleted: {proxy!r}")
+        self._base = api_url.rstrip("/")
+        self._name = proxy
+        self._probe_url = probe_url.rstrip("/")
+        self._timeout = timeout
+        self._client = Toxiproxy()
+
+    # ------------------------------------------------------------ the protocol
+
+    def toxics(self) -> list[Toxic]:
+        return self._call(lambda: self._toxics(self._proxy()))
+
+    def add(self, toxic: Toxic) -> None:
+        check(toxic)
+        self._put(toxic)
+
+    def _put(self, toxic: Toxic) -> None:
+        def work() -> Toxic | None:
+            proxy = self._proxy()
+            proxy.add_toxic(
+                name=toxic.name,
+                type=toxic.type,
+                stream=toxic.stream,
+                toxicity=toxic.toxicity,
+                attributes=dict(toxic.attributes),
+            )
+            return next((t for t in self._toxics(proxy) if t.name == toxic.name), None)
+
+        try:
+            found = self._call(work)
+        except StackError as error:
+            if isinstance(error.__cause__, ProxyExists):
+                raise StackError(
+                    f"the proxy has a toxic called {toxic.name} already", hint="`vqchaos heal`"
+                ) from error
+            if isinstance(error.__cause__, InvalidToxic):
+                raise StackError(f"{error.message} (the toxic {toxic.name})") from error
+            raise
+        if found is None or dict(found.attributes) != dict(toxic.attributes):
+            raise StackError(f"Toxiproxy took the toxic {toxic.name} otherwise than asked: {found}")
+
+    def remove(self, name: str) -> bool:
+        if not self.exists():
+            return False
+        if all(toxic.name != name for toxic in self.toxics()):
+            return False
+        try:
+            return self._call(lambda: bool(self._proxy().destroy_toxic(name)))
+        except StackError as error:
+            if isinstance(error.__cause__, NotFound):
+                return False
+            # Removal can block behind a pending reset or a full buffer: the proxy is made anew.
+            if all(toxic.name != name for toxic in self.toxics()):
+                return True
+            self._recreate(without=name)
+            return True
+
+    def enabled(self) -> bool:
+        return self._call(lambda: bool(self._proxy().enabled))
+
+    def set_enabled(self, enabled: bool) -> None:
+        def work() -> bool:
+            proxy = self._proxy()
+            if proxy.enabled != enabled:
+                if enabled:
+                    proxy.enable()
+                else:
+                    proxy.disable()
+            return bool(self._proxy().enabled)
+
+        if self._call(work) != enabled:
+            raise StackError(f"Toxiproxy left the proxy {'off' if enabled else 'on'}")
+
+    def exists(self) -> bool:
+        try:
+            return self._call(lambda: self._client.get_proxy(self._name) is not None)
+        except StackError as error:
+            if isinstance(error.__cause__, requests.ConnectionError):
+                return False  # nobody listens: its state died with it
+            raise
+
+    def timed_connect(self, timeout: float) -> float | None:
+        def work() -> float:
+            began = time.monotonic()
+            with requests.Session() as session:
+                session.trust_env = False
+                session.get(f"{self._probe_url}/health", timeout=timeout, allow_redirects=False)
+            return time.monotonic() - began
+
+        try:
+            return self._call(work, timeout)
+        except StackError:
+            return None
+
+    # ------------------------------------------------------------ for bringing a stack up
+
+    def ensure_proxy(self, listen: str, upstream: str) -> None:
+        """The proxy exists, enabled, with these addresses. Idempotent.
+
+        Raises StackError with the server's words if its port is taken.
+        """
+        proxy = self._call(lambda: self._client.get_proxy(self._name))
+        if proxy is not None and (proxy.listen, proxy.upstream) == (listen, upstream):
+            self.set_enabled(True)
+            return
+        if proxy is not None:
+            self._call(proxy.destroy)
+        self._call(
+            lambda: self._client.create(
+                upstream=upstream, name=self._name, listen=listen, enabled=True
+            )
+        )
+
+    def wait_ready(self, timeout: float) -> None:
+        """Until the API answers. Raises StackError when the time is up."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.version()
+            except StackError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def version(self) -> str:
+        """Toxiproxy's own version."""
+        response = self._call(lambda: toxiproxy.api.APIConsumer.get("/version"))
+        try:
+            return str(response.json()["version"])
+        except (ValueError, KeyError, TypeError):
+            raise StackError(f"{self._base} does not answer as a Toxiproxy does") from None
+
+    # ------------------------------------------------------------ inside
+
+    def _proxy(self) -> Any:
+        proxy = self._client.get_proxy(self._name)
+        if proxy is None:
+            raise StackError(f"Toxiproxy has no proxy called {self._name}", hint=_HINT)
+        return proxy
+
+    def _toxics(self, proxy: Any) -> list[Toxic]:
+        return [
+            Toxic(t.name, t.type, t.stream, float(t.toxicity), dict(t.attributes))
+            for t in proxy.toxics().values()
+        ]
+
+    def _recreate(self, without: str) -> None:
+        """The proxy anew, as it was but for one toxic; strangers' toxics stay."""
+        proxy = self._call(self._proxy)
+        keep = [toxic for toxic in self.toxics() if toxic.name != without]
+        self._call(proxy.destroy)
+        self._call(
+            lambda: self._client.create(
+                upstream=proxy.upstream, name=self._name, listen=proxy.listen, enabled=proxy.enabled
+            )
+        )
+        for toxic in keep:  # unchecked: the server had it before
+            self._put(toxic)
+
+    def _call(self, work: Callable[[], T], timeout: float | None = None) -> T:
+        """Run in a thread of its own with a deadline: socket timeouts do not bound a server that
+        drips. Raises StackError, its cause what toxiproxy-python raised (404: NotFound, 409:
+        ProxyExists, 400: InvalidToxic)."""
+        result: list[T] = []
+        problem: list[Exception] = []
+
+        def target() -> None:
+            _http.address(self._base)
+            try:
+                result.append(work())
+            except Exception as error:
+                problem.append(error)
+
+        thread = threading.Thread(target=target, daemon=True, name="toxiproxy")
+        thread.start()
+        limit = self._timeout if timeout is None else timeout
+        thread.join(limit)
+        if thread.is_alive():
+            raise StackError(
+                f"Toxiproxy at {self._base} gave no answer within {format_duration(limit)}",
+                hint=_HINT,
+            )
+        if problem:
+            raise self._translated(problem[0])
+        return cast("T", result[0])
+
+    def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, StackError):
+            return error
+        if isinstance(error, requests.ConnectionError):
+            wrapped = StackError(f"Toxiproxy at {self._base} cannot be reached", hint=_HINT)
+        elif isinstance(error, requests.Timeout):
+            wrapped = StackError(f"Toxiproxy at {self._base} gave no answer", hint=_HINT)
+        elif isinstance(error, (ProxyExists, InvalidToxic)):
+            wrapped = StackError(f"Toxiproxy refused: {_words(error)}")
+        else:
+            wrapped = StackError(
+                f"{self._base} does not answer as a Toxiproxy does ({type(error).__name__})",
+                hint="does another program have its port?",
+            )
+        wrapped.__cause__ = error
+        return wrapped

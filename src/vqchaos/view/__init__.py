@@ -1,0 +1,18 @@
+"""The run as checks and reports see it: pure, from the history alone."""
+
+from vqchaos.view.faults import FaultRecord
+from vqchaos.view.frame import PhaseSpan
+from vqchaos.view.requests import Figures, figures, sent_at, stalled_at, trouble_at, ttft
+from vqchaos.view.run import RunView
+
+__all__ = [
+    "FaultRecord",
+    "Figures",
+    "PhaseSpan",
+    "RunView",
+    "figures",
+    "sent_at",
+    "stalled_at",
+    "trouble_at",
+    "ttft",
+]

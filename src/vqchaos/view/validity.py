@@ -1,0 +1,123 @@
+"""When a run is void: it shows nothing, whatever its checks say."""
+
+from __future__ import annotations
+
+from vqchaos.history.events import PILOT, ProcessExited, ProcessStopped
+from vqchaos.units import format_duration, format_share
+from vqchaos.view.canaries import against_golden
+from vqchaos.view.evidence import health_text
+from vqchaos.view.run import RunView
+
+_REACTION = 1.25  # a latency ratio that counts as a reaction
+
+
+def golden_mismatches(run: RunView) -> list[str]:
+    """Baseline canaries that differ from the golden answers: damaged before the run."""
+    out = []
+    for probe in run.canaries.get("baseline", []):
+        judged = against_golden(probe)
+        if judged is not None and judged.state == "changed":
+            out.append(f"canary '{probe.name}' is not the golden answer: {judged.why}")
+    return out
+
+
+def baseline_problems(run: RunView) -> list[str]:
+    """Why the baseline is not steady; empty if it is."""
+    steady = run.experiment.steady_state
+    groups = run.baseline_requests
+    seen = [
+        r for name, rs in groups.items() if name != PILOT for r in rs if r.outcome != "cancelled"
+    ]
+    out = []
+    if len(seen) < steady.requests:
+        out.append(
+            f"{len(seen)} requests ended in the baseline, {steady.requests} are needed "
+            "(raise `rate` or `phases.baseline`)"
+        )
+    ok = sum(r.outcome == "ok" for r in seen)
+    if seen and ok / len(seen) < steady.ok:
+        first = next(r for r in seen if r.outcome != "ok")
+        out.append(
+            f"{format_share(ok / len(seen))} of {len(seen)} baseline requests were ok, "
+            f"{format_share(steady.ok)} are needed; the first that was not, at "
+            f"{first.ended:.1f} s: {first.outcome}" + (f", {first.detail}" if first.detail else "")
+        )
+    out += [
+        f"canary '{probe.name}' got no good answer in the baseline: {probe.outcome}"
+        + (f", {probe.detail}" if probe.detail else "")
+        for probe in run.canaries.get("baseline", [])
+        if probe.outcome != "ok"
+    ]
+    return out + golden_mismatches(run)
+
+
+def reactions(run: RunView) -> list[str]:
+    """What reacted from the first injection on: processes, health, outcomes, latency."""
+    since = run.first_injection
+    if since is None:
+        return []
+    out = []
+    moved = [
+        e for e in run.processes if e.t >= since and isinstance(e, (ProcessExited, ProcessStopped))
+    ]
+    if moved:
+        out.append(f"the {moved[0].role} process at {moved[0].t:.1f} s")
+    health = [h for h in run.health if h.t >= since]
+    changed = next((h for h in health if health_text(h) != (run.evidence.usual or "200")), None)
+    if changed is not None:
+        out.append(f"health said {health_text(changed)} at {changed.t:.1f} s")
+    troubles = ((run.trouble_at(r), r) for r in run.requests if r.ended >= since)
+    bad = min(((t, r.outcome) for t, r in troubles if t is not None and t >= since), default=None)
+    if bad is not None:
+        out.append(f"a request: {bad[1]} at {bad[0]:.1f} s")
+    slow = run.slowness(run.select("fault"))
+    if slow is not None and slow[0] > _REACTION:
+        out.append(f"first tokens came {slow[0]:.1f} times as late ({slow[1]})")
+    return out
+
+
+def void_reasons(run: RunView) -> list[str]:
+    """Every reason, the most basic first; empty if the run is valid."""
+    out: list[str] = []
+    ended = run.ended
+    if ended is None:
+        out.append("the history is incomplete: it has no end (was the runner killed?)")
+    elif ended.how == "void":
+        out.append(ended.why or "the runner called it void")
+    elif ended.how != "completed":
+        out.append(
+            f"the run was not completed: {ended.how}" + (f", {ended.why}" if ended.why else "")
+        )
+    out += [
+        f"the baseline was not steady: {problem}"
+        for problem in run.baseline_problems()
+        if not any(problem in said for said in out)
+    ]
+    out += _fault_reasons(run, out)
+    limit, lag = run.experiment.observer.max_lag, run.lag_p99
+    if lag is not None and lag > limit:
+        out.append(
+            f"the observer itself was late: lag p99 {format_duration(lag)}, at most "
+            f"{format_duration(limit)} (is the machine that sends the load overloaded?)"
+        )
+    return out
+
+
+def _fault_reasons(run: RunView, said: list[str]) -> list[str]:
+    out = []
+    for fault in run.faults:
+        message = (fault.error or "").partition(": ")[2]
+        if fault.error is not None and not any(message in s for s in said):
+            out.append(f"fault '{fault.name}' failed at {fault.error}")
+        if fault.verified == "no":
+            why = f": {fault.verified_why}" if fault.verified_why else ""
+            out.append(f"fault '{fault.name}' did not take hold{why}")
+    blind = [f.name for f in run.faults if f.verified == "none"]
+    if blind and not reactions(run):
+        out.append(
+            f"fault '{blind[0]}' cannot be verified, and nothing reacted: no process, health, "
+            "outcome or latency changed"
+        )
+    elif run.first_injection is None and not said and not out:
+        out.append("nothing was injected")
+    return out

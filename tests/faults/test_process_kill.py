@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.fakes import FakeWorld
+from tests.faults.samples import ticket
+from vqchaos.errors import FaultError
+from vqchaos.faults.process_kill import ProcessKill
+
+
+def kill(**settings: Any) -> ProcessKill:
+    return ProcessKill.model_validate({"type": "process_kill", **settings})
+
+
+@pytest.mark.parametrize("role", ["server", "engine", "worker"])
+def test_it_kills_the_one_process_of_its_role(world: FakeWorld, role: str) -> None:
+    if role == "worker":
+        world.processes.spawn("worker")
+    fault = kill(target=role)
+    state = fault.capture(world, ticket())
+    fault.inject(world, state, lambda: None)
+    assert world.processes.signals == [(role, signal.SIGKILL)]
+    assert role not in {ref.role for ref in world.processes.table}
+    assert fault.target_name() == role
+
+
+def test_the_default_is_the_engine(world: FakeWorld) -> None:
+    assert "engine" in kill().plan(world)[0]
+
+
+@pytest.mark.parametrize("step", ["plan", "capture"])
+def test_no_such_process(world: FakeWorld, step: str) -> None:
+    fault = kill(target="worker")
+    with pytest.raises(FaultError, match="no worker process was found"):
+        _ = fault.plan(world) if step == "plan" else fault.capture(world, ticket())
+
+
+@pytest.mark.parametrize("step", ["plan", "capture"])
+def test_more_than_one_is_never_a_guess(world: FakeWorld, step: str) -> None:
+    first, second = world.processes.spawn("worker"), world.processes.spawn("worker")
+    fault = kill(target="worker")
+    pids = rf"2 worker processes match \(PIDs {first.pid}, {second.pid}\)"
+    with pytest.raises(FaultError, match=pids):
+        _ = fault.plan(world) if step == "plan" else fault.capture(world, ticket())
+
+
+def test_another_process_with_the_same_pid_is_not_killed(world: FakeWorld) -> None:
+    fault = kill()
+    state = fault.capture(world, ticket())
+    world.processes.die("engine")
+    stranger = world.processes.spawn("engine", pid=state["process"]["pid"])
+    with pytest.raises(FaultError, match="gone before it could be killed"):
+        fault.inject(world, state, lambda: None)
+    assert world.processes.table[stranger] == "running"
+
+
+def test_a_process_that_lives_on_is_not_verified(world: FakeWorld) -> None:
+    fault = kill()
+    state = fault.capture(world, ticket())
+    world.processes.immortal = True
+    fault.inject(world, state, lambda: None)
+    answer = fault.verify(world, state)
+    assert answer.answer == "no"
+    assert "still lives" in answer.why
+
+
+def test_a_supervisor_that_is_quick_does_not_hide_the_kill(world: FakeWorld) -> None:
+    world.processes.supervised = True
+    fault = kill()
+    state = fault.capture(world, ticket())
+    fault.inject(world, state, lambda: None)
+    assert fault.verify(world, state).answer == "yes"
+    assert len(world.processes.table) == 2
+
+
+def test_settings() -> None:
+    with pytest.raises(ValidationError, match="'server', 'engine' or 'worker'"):
+        kill(target="gpu")

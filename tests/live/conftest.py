@@ -1,0 +1,74 @@
+"""One real stack for all live tests of a session: vLLM, Toxiproxy, supervisord.
+
+The caches are the user's own, so that the engine is installed once; state lies in a folder of
+the session's. What is not there is installed, and what cannot be installed is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from vqchaos.stack.config import LocalStackFile
+from vqchaos.stack.local.down import down, leftovers
+from vqchaos.stack.local.stack import LocalStack
+from vqchaos.stack.local.up import up
+
+STACK_FILE = Path(__file__).resolve().parents[2] / "stacks" / "local.yaml"
+# As stacks/local.yaml, without its YAML loader, which is tested elsewhere.
+ENGINE_ARGS = ["--dtype", "float32", "--max-model-len", "2048", "--enforce-eager"]
+
+
+class Lines:
+    """Progress on stderr, where `pytest -s` shows it."""
+
+    def step(self, text: str) -> None:
+        sys.stderr.write(f"[stack] {text}\n")
+
+    def detail(self, text: str) -> None:
+        sys.stderr.write(f"[stack]   {text}\n")
+
+
+@pytest.fixture(scope="session")
+def live_state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An XDG_STATE_HOME of the session's own; commands run as subprocesses inherit it."""
+    home = tmp_path_factory.mktemp("state")
+    before = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["XDG_STATE_HOME"]
+    else:
+        os.environ["XDG_STATE_HOME"] = before
+
+
+def make_live_stack(name: str = "local", extra_args: Sequence[str] = ()) -> LocalStack:
+    """A stack beside others: its name sets it apart."""
+    file = LocalStackFile.model_validate(
+        {"name": name, "kind": "local", "engine": {"args": [*ENGINE_ARGS, *extra_args]}}
+    )
+    return LocalStack(file, STACK_FILE)
+
+
+@pytest.fixture(scope="session")
+def live_stack_session(live_state_home: Path) -> Iterator[LocalStack]:
+    """Up once, down at the end. Use ``live_stack``, which also mends it between tests."""
+    stack = make_live_stack()
+    try:
+        up(stack, Lines())
+        yield stack
+    finally:
+        down(stack, Lines(), force=True)
+    assert leftovers(stack) == []
+
+
+@pytest.fixture
+def live_stack(live_stack_session: LocalStack) -> LocalStack:
+    """The session's stack, serving and clean when the test begins, whatever the one before did."""
+    up(live_stack_session, Lines())
+    live_stack_session.remove_residue()
+    return live_stack_session

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from vqchaos.stack.config import AttachStackFile, LocalStackFile, StackFile, stack_schema
+
+ADAPTER = TypeAdapter[Any](StackFile)
+LOCAL = {"name": "local", "kind": "local"}
+ATTACH = {
+    "name": "prod",
+    "kind": "attach",
+    "environment": "staging",
+    "url": "https://llm.example/v1",
+    "model": "qwen3",
+}
+
+
+def test_a_local_stack_needs_little() -> None:
+    file = ADAPTER.validate_python(LOCAL)
+    assert isinstance(file, LocalStackFile)
+    assert (file.environment, file.model, file.served_model_name) == ("test", "demo", "qwen3")
+    assert file.engine.command is None
+    assert (file.restart.policy, file.restart.backoff, file.restart.limit) == ("always", 1.0, 10)
+    assert file.memory_limit == 8 * 1024**3
+
+
+def test_args_may_be_one_string_and_keep_their_text() -> None:
+    engine = {"args": "--dtype float32 --x 'a b' --gpu-memory-utilization 0.90 $HOME"}
+    file = ADAPTER.validate_python({**LOCAL, "engine": engine})
+    assert file.engine.args[-4:] == ["a b", "--gpu-memory-utilization", "0.90", "$HOME"]
+    assert ADAPTER.validate_python({**LOCAL, "engine": {"command": "vllm serve"}}).engine.command
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"nmae": "x"}, "nmae"),
+        ({"name": "Not A Name"}, "name"),
+        ({"kind": "kubernetes"}, ""),
+        ({"environment": "prod"}, "environment"),
+        ({"engine": {"command": []}}, "command"),
+        ({"engine": {"args": [1]}}, "args"),
+        ({"engine": {"args": "'open"}}, "args"),
+        ({"engine": {"env": {"not a name": "x"}}}, "env"),
+        ({"restart": {"policy": "sometimes"}}, "policy"),
+        ({"restart": {"backoff": 1}}, "backoff"),
+        ({"restart": {"limit": 0}}, "limit"),
+        ({"memory_limit": 8}, "memory_limit"),
+        ({"version": 2}, "version"),
+    ],
+)
+def test_a_wrong_local_file_is_refused_at_its_place(changes: dict[str, Any], place: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        ADAPTER.validate_python({**LOCAL, **changes})
+    assert place in [str(part) for part in raised.value.errors()[0]["loc"]] or not place
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"environment": None}, "test"),
+        ({"url": "llm.example"}, "pattern"),
+        ({"proxy_api": "http://127.0.0.1:8474"}, "go together"),
+        ({"process": {}}, "exactly one"),
+        ({"process": {"listens": 1, "pid_file": "/x"}}, "listens and pid_file"),
+    ],
+)
+def test_a_wrong_attach_file_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ADAPTER.validate_python({**ATTACH, **changes})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {**LOCAL, "restart": {"backoff": "250ms"}, "memory_limit": "1.5GiB"},
+        {**LOCAL, "memory_limit": None},
+        {**ATTACH, "process": {"listens": 8000}},
+    ],
+)
+def test_a_dumped_file_can_be_read_again(data: dict[str, Any]) -> None:
+    file = ADAPTER.validate_python(data)
+    assert ADAPTER.validate_json(file.model_dump_json(by_alias=True)) == file
+
+
+def test_attach_needs_url_model_and_environment() -> None:
+    assert isinstance(ADAPTER.validate_python(ATTACH), AttachStackFile)
+    for key in ("url", "model", "environment"):
+        with pytest.raises(ValidationError):
+            ADAPTER.validate_python({k: v for k, v in ATTACH.items() if k != key})
+
+
+def test_the_schema_offers_both_kinds_and_scalars_in_args() -> None:
+    schema = stack_schema()
+    assert set(schema["discriminator"]["mapping"]) == {"local", "attach"}
+    [text, items] = schema["$defs"]["EngineSettings"]["properties"]["args"]["anyOf"]
+    assert text == {"type": "string"}
+    assert "number" in items["items"]["type"]
+
+
+def test_the_shipped_stack_file_is_valid() -> None:
+    path = Path(__file__).resolve().parents[2] / "stacks" / "local.yaml"
+    file = ADAPTER.validate_python(
+        yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+        | {"version": 1, "restart": {"limit": 10}, "engine": {}}
+    )
+    assert file.name == "local"

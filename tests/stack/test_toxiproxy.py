@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.fakes import free_port
+from tests.stack.fake_toxiproxy import FakeToxiproxy
+from vqchaos.errors import StackError
+from vqchaos.stack.protocols import Toxic
+from vqchaos.stack.toxiproxy import ATTRIBUTES, ToxiproxyControl, check
+
+TIMEOUT = 0.3
+OURS = Toxic("vqchaos.r.1.5", "latency", "downstream", 1.0, {"latency": 100, "jitter": 0})
+THEIRS = Toxic("theirs", "latency", "upstream", 0.5, {"latency": 7, "jitter": 3})
+ODD = {"name": "odd", "type": "latency", "stream": "upstream", "toxicity": 7.0}
+
+
+@pytest.fixture
+def toxiproxy() -> Iterator[FakeToxiproxy]:
+    with FakeToxiproxy() as server:
+        yield server
+
+
+def control_of(server: FakeToxiproxy, name: str = "llm") -> ToxiproxyControl:
+    control = ToxiproxyControl(server.url, name, server.url, timeout=TIMEOUT)
+    control.ensure_proxy("127.0.0.1:9", "127.0.0.1:10")
+    return control
+
+
+@pytest.fixture
+def control(toxiproxy: FakeToxiproxy) -> ToxiproxyControl:
+    return control_of(toxiproxy)
+
+
+def make(kind: str = "latency", **change: Any) -> Toxic:
+    attributes = {name: max(low, 1) for name, (low, _) in ATTRIBUTES.get(kind, {}).items()}
+    attributes |= change.pop("attributes", {})
+    for name in change.pop("without", ()):
+        del attributes[name]
+    base: dict[str, Any] = {"name": "t", "stream": "downstream", "toxicity": 1.0}
+    return Toxic(type=kind, attributes=attributes, **{**base, **change})
+
+
+# ---------------------------------------------------------------- what never reaches the server
+
+
+@pytest.mark.parametrize("kind", list(ATTRIBUTES))
+def test_every_type_in_good_order_passes(kind: str) -> None:
+    check(make(kind))
+
+
+@pytest.mark.parametrize(
+    ("toxic", "said"),
+    [
+        # The three that kill the whole server:
+        (make("slicer", without=["average_size", "size_variation", "delay"]), "slicer needs"),
+        (make("slicer", attributes={"average_size": 5, "size_variation": 6}), "kills the server"),
+        (make("bandwidth", attributes={"rate": -1}), r"bandwidth\.rate: expected 0 to"),
+        # Those it takes for something else:
+        (make(attributes={"latncy": 5}), "no attribute latncy"),
+        (make(without=["jitter"]), "latency needs jitter"),
+        (make(attributes={"latency": 1.5}), "whole"),
+        (make(attributes={"latency": True}), "whole"),
+        (make(attributes={"latency": -1}), r"latency\.latency: expected 0 to"),
+        (make(attributes={"latency": 2**31}), r"latency\.latency: expected 0 to"),
+        (make(toxicity=7.0), "toxicity: expected 0 to 1"),
+        (make(toxicity=float("nan")), "toxicity: expected 0 to 1"),
+        (make("reset_peer", toxicity=0), "resets even with toxicity 0"),
+        (make(stream="sideways"), "upstream or downstream"),
+        (make("packet_loss"), "no toxic of type 'packet_loss'"),
+        (make(name="a/b"), "slash"),
+        (make(name=""), "slash"),
+    ],
+)
+def test_what_the_server_would_misread_or_die_of_is_refused(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy, toxic: Toxic, said: str
+) -> None:
+    toxiproxy.requests.clear()
+    with pytest.raises(StackError, match=said):
+        control.add(toxic)
+    assert toxiproxy.requests == []
+
+
+@pytest.mark.parametrize("name", ["a/b", ""])
+def test_a_proxy_that_could_never_be_deleted_is_refused(name: str) -> None:
+    with pytest.raises(StackError, match="never be deleted"):
+        ToxiproxyControl("http://127.0.0.1:1", name, "http://127.0.0.1:1")
+
+
+# ---------------------------------------------------------------- the plain way
+
+
+def test_add_list_remove(control: ToxiproxyControl) -> None:
+    control.add(THEIRS)
+    control.add(OURS)
+    assert control.toxics() == [THEIRS, OURS]
+    assert control.remove(OURS.name) is True
+    assert control.remove(OURS.name) is False
+    assert control.toxics() == [THEIRS]
+
+
+def test_a_name_with_odd_characters_is_quoted(control: ToxiproxyControl) -> None:
+    odd = make(name="ü 50%25 ?#")
+    control.add(odd)
+    assert control.remove(odd.name)
+    assert control.toxics() == []
+
+
+def test_adding_it_twice_is_an_error_of_ours(control: ToxiproxyControl) -> None:
+    control.add(OURS)
+    with pytest.raises(StackError, match=f"called {OURS.name} already") as caught:
+        control.add(OURS)
+    assert caught.value.hint == "`vqchaos heal`"
+
+
+def test_a_toxic_that_the_server_stored_otherwise_is_an_error(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    toxiproxy.alters = {"latency": 0}
+    with pytest.raises(StackError, match="otherwise than asked"):
+        control.add(OURS)
+
+
+def test_a_toxic_that_the_server_refuses_is_an_error(control: ToxiproxyControl) -> None:
+    with pytest.raises(StackError, match="refused: .*invalid toxic type.*the toxic t"):
+        control.add(make("limit_data"))  # the fake does not know it
+
+
+def test_set_enabled_is_idempotent(control: ToxiproxyControl, toxiproxy: FakeToxiproxy) -> None:
+    control.set_enabled(False)
+    control.set_enabled(False)
+    assert control.enabled() is False
+    assert toxiproxy.requests.count("POST /proxies/llm") == 1
+    control.set_enabled(True)
+    assert control.enabled() is True
+
+
+def test_ensure_proxy_keeps_a_good_one_and_replaces_another(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(OURS)
+    control.set_enabled(False)
+    control.ensure_proxy("127.0.0.1:9", "127.0.0.1:10")
+    assert control.enabled()
+    assert control.toxics() == [OURS]
+    control.ensure_proxy("127.0.0.1:9", "127.0.0.1:11")
+    assert toxiproxy.proxies["llm"]["upstream"] == "127.0.0.1:11"
+    assert control.toxics() == []
+
+
+def test_version(control: ToxiproxyControl) -> None:
+    assert control.version() == "2.12.0"
+    control.wait_ready(TIMEOUT)
+
+
+def test_reset_is_never_used(control: ToxiproxyControl, toxiproxy: FakeToxiproxy) -> None:
+    control.add(OURS)
+    toxiproxy.hang = "DELETE .*/toxics/"
+    control.remove(OURS.name)
+    assert not any("/reset" in request for request in toxiproxy.requests)
+
+
+# ---------------------------------------------------------------- two servers at once
+
+
+def test_two_servers_at_once_do_not_mix(toxiproxy: FakeToxiproxy) -> None:
+    with FakeToxiproxy() as other:
+        first, second = control_of(toxiproxy), control_of(other)
+        first.add(OURS)
+        second.add(THEIRS)
+        assert first.toxics() == [OURS]
+        assert second.toxics() == [THEIRS]
+
+
+def test_two_servers_from_two_threads_do_not_mix(toxiproxy: FakeToxiproxy) -> None:
+    with FakeToxiproxy() as other:
+        controls = [control_of(toxiproxy), control_of(other)]
+        problems: list[Exception] = []
+
+        def work(control: ToxiproxyControl, prefix: str) -> None:
+            try:
+                for n in range(10):
+                    control.add(make("noop", name=f"{prefix}{n}"))
+            except Exception as error:
+                problems.append(error)
+
+        threads = [
+            threading.Thread(target=work, args=(control, prefix))
+            for control, prefix in zip(controls, "ab", strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert problems == []
+        for control, prefix in zip(controls, "ab", strict=True):
+            assert [t.name for t in control.toxics()] == [f"{prefix}{n}" for n in range(10)]
+
+
+# ---------------------------------------------------------------- a server that misbehaves
+
+CALLS: dict[str, Callable[[ToxiproxyControl], object]] = {
+    "toxics": lambda c: c.toxics(),
+    "add": lambda c: c.add(OURS),
+    "remove": lambda c: c.remove(OURS.name),
+    "enabled": lambda c: c.enabled(),
+    "set_enabled": lambda c: c.set_enabled(False),
+    "exists": lambda c: c.exists(),
+    "version": lambda c: c.version(),
+    "ensure_proxy": lambda c: c.ensure_proxy("127.0.0.1:9", "127.0.0.1:10"),
+}
+each_call = pytest.mark.parametrize("call", list(CALLS.values()), ids=list(CALLS))
+
+
+@each_call
+def test_a_mute_port_is_an_error_in_bounded_time(call: Callable[..., object]) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(StackError, match="no answer"):
+            call(ToxiproxyControl(url, "llm", url, timeout=0.1))
+        assert time.monotonic() - began < 1.5
+
+
+@each_call
+def test_a_dripping_server_is_an_error_in_bounded_time(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy, call: Callable[..., object]
+) -> None:
+    toxiproxy.drip = "."  # each byte in time, the answer never: a socket timeout does not help
+    began = time.monotonic()
+    with pytest.raises(StackError, match="no answer"):
+        call(control)
+    assert time.monotonic() - began < 2.0
+
+
+@each_call
+def test_a_500_is_an_error_with_the_servers_words(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy, call: Callable[..., object]
+) -> None:
+    toxiproxy.fail = "."
+    with pytest.raises(StackError, match="answered 500: .*address already in use"):
+        call(control)
+
+
+@each_call
+@pytest.mark.parametrize("page", ["<html>hello</html>", "[]", "{}", '{"llm": 3}', "7"])
+def test_another_program_on_the_port_is_an_error(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy, call: Callable[..., object], page: str
+) -> None:
+    toxiproxy.wrong = page
+    # {} is a Toxiproxy without proxies, as far as anyone can tell: only a false answer is wrong.
+    with contextlib.suppress(StackError):
+        assert not call(control)
+
+
+@each_call
+def test_a_404_for_everything_is_an_error_of_ours(call: Callable[..., object]) -> None:
+    with FakeToxiproxy() as other:
+        url = f"{other.url}/some/other/api"
+        with pytest.raises(StackError, match="does not answer as a Toxiproxy does"):
+            control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT)
+            call(control)
+
+
+@pytest.mark.parametrize("name", ["toxics", "add", "enabled", "set_enabled"])
+def test_nobody_there_is_an_error(name: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(StackError, match="cannot be reached"):
+        CALLS[name](ToxiproxyControl(url, "llm", url, timeout=TIMEOUT))
+
+
+def test_nobody_there_means_that_it_is_gone() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT)
+    assert control.exists() is False
+    assert control.remove(OURS.name) is False
+    with pytest.raises(StackError, match="cannot be reached"):
+        control.wait_ready(0.0)
+
+
+def test_a_restarted_server_has_no_proxy(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(OURS)
+    toxiproxy.proxies.clear()
+    assert control.exists() is False
+    assert control.remove(OURS.name) is False
+    with pytest.raises(StackError, match="no proxy called llm"):
+        control.add(OURS)
+
+
+# ---------------------------------------------------------------- removal that hangs
+
+
+def test_a_hanging_removal_recreates_the_proxy_with_strangers_toxics(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(THEIRS)
+    control.add(OURS)
+    toxiproxy.proxies["llm"]["toxics"].append({**ODD, "attributes": {"latency": 1, "jitter": 2}})
+    toxiproxy.hang = "DELETE .*/toxics/"
+    assert control.remove(OURS.name) is True
+    proxy = toxiproxy.proxies["llm"]
+    assert (proxy["listen"], proxy["upstream"], proxy["enabled"]) == (
+        "127.0.0.1:9",
+        "127.0.0.1:10",
+        True,
+    )
+    odd = Toxic(**ODD, attributes={"latency": 1, "jitter": 2})
+    assert control.toxics() == [THEIRS, odd], "also one that we would not have added ourselves"
+
+
+def test_a_hanging_removal_leaves_a_disabled_proxy_disabled(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(OURS)
+    control.set_enabled(False)
+    toxiproxy.hang = "DELETE .*/toxics/"
+    assert control.remove(OURS.name)
+    assert control.enabled() is False
+
+
+def test_a_removal_that_worked_but_answered_500_recreates_nothing(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(THEIRS)
+    toxiproxy.fail = "DELETE .*/toxics/"
+    control.add(OURS)
+    toxiproxy.requests.clear()
+    listed = toxiproxy.proxies["llm"]["toxics"]
+    answer = toxiproxy._send
+
+    def send(handler: Any, status: int, data: Any) -> None:
+        if status == 500:
+            listed[:] = [t for t in listed if t["name"] != OURS.name]
+        answer(handler, status, data)
+
+    toxiproxy._send = send  # type: ignore[method-assign]
+    assert control.remove(OURS.name) is True
+    assert "DELETE /proxies/llm" not in toxiproxy.requests
+    assert control.toxics() == [THEIRS]
+
+
+def test_a_proxy_whose_removal_hangs_too_is_an_error(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(OURS)
+    toxiproxy.hang = "DELETE"
+    with pytest.raises(StackError, match="no answer"):
+        control.remove(OURS.name)
+
+
+# ---------------------------------------------------------------- a timed exchange
+
+
+def test_a_timed_exchange(control: ToxiproxyControl) -> None:
+    took = control.timed_connect(1.0)
+    assert took is not None
+    assert 0 < took < 1
+
+
+def test_an_exchange_without_an_answer_is_none(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    toxiproxy.hang = "GET /health"
+    assert control.timed_connect(0.1) is None
+
+
+def test_an_exchange_with_a_dripping_server_is_bounded(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    toxiproxy.drip = "GET /health"
+    began = time.monotonic()
+    assert control.timed_connect(0.1) is None
+    assert time.monotonic() - began < 1.0
