@@ -1,4 +1,4 @@
-"""A world in memory that faults can be tried on: strict where the real one is, and fragile on demand.
+"""A world in memory to try faults on: strict where the real one is, fragile on demand.
 
 The server's wish and its model lie in a folder, as the real ones do, so that a second ``FakeWorld``
 on the same folder, maybe in another process, finds what the first one left.
@@ -10,7 +10,7 @@ import json
 import signal
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from vqchaos.stack.protocols import Attempt, ProcessRef, StartOverride, Toxic
 
 GIB = 1024**3
 STRANGERS_TOXIC = Toxic("somebody-elses", "latency", "upstream", 1.0, {"latency": 1, "jitter": 0})
+_SERVING = Attempt(generation=1, state="running", clean=True, pid=100, started=900.0)
 _ROUND_TRIP = 0.002  # seconds of an exchange through the untouched proxy
 
 
@@ -197,6 +198,7 @@ class FakeProcesses:
     def __init__(self, world: FakeWorld) -> None:
         self._world = world
         self._next_pid = 100
+        self._spawned = 0
         self.table: dict[ProcessRef, Literal["running", "stopped"]] = {}
         self.supervised = False  # whether a killed process brings the whole server back at once
         self.signals: list[tuple[str, int]] = []
@@ -207,7 +209,8 @@ class FakeProcesses:
         """One more process of that role."""
         if pid is None:
             pid, self._next_pid = self._next_pid, self._next_pid + 1
-        start = 1.0 + len(self.signals) + self._next_pid
+        self._spawned += 1
+        start = float(self._spawned)  # no two processes have the same
         ref = ProcessRef(pid, start, role, group=100, session=100, title=f"VLLM::{role}")
         self.table[ref] = "running"
         return ref
@@ -257,7 +260,7 @@ class FakeServer:
     limit: int | None
     refuses: bool = False
     started_with: list[StartOverride] = field(default_factory=list)
-    latest: Attempt = Attempt(generation=1, state="running", clean=True, pid=100, started=900.0)
+    latest: Attempt = _SERVING
 
     def __post_init__(self) -> None:
         self._notes = self.world.folder / "server.json"

@@ -33,9 +33,10 @@ def recovery(world: World, **changes: Any) -> Recovery:
 
 
 def moment(found: Recovery, stage: str) -> tuple[float, str]:
+    """When, to the millisecond, and who says so."""
     at = found.phases[stage]
     assert at is not None, stage
-    return at.at, at.source
+    return round(at.at, 3), at.source
 
 
 # ---------------------------------------------------------------- detection
@@ -392,16 +393,16 @@ def test_the_stages_of_a_restart_each_with_its_source() -> None:
     found = recovery(killed(30.0))
     assert moment(found, "process_gone") == (12.2, "engine, probe")
     assert moment(found, "process_back") == (25.0, "server, probe")
-    assert moment(found, "port_open") == (pytest.approx(30.005), "health probe: 200")
+    assert moment(found, "port_open") == (30.005, "health probe: 200")
     assert moment(found, "health")[0] == pytest.approx(30.005)
-    assert moment(found, "first_token") == (pytest.approx(30.1), "client")
+    assert moment(found, "first_token") == (30.1, "client")
     assert moment(found, "sustained")[0] == pytest.approx(30.1)
     assert "successes" in moment(found, "sustained")[1]
 
 
 def test_detected_is_the_earliest_of_client_and_probe() -> None:
     found = recovery(killed(30.0))
-    assert moment(found, "detected") == (pytest.approx(12.135), "client: refused")
+    assert moment(found, "detected") == (12.135, "client: refused")
     world = killed(30.0).add(ProcessExited(t=12.05, role="worker", pid=102, exit_code=-9))
     assert moment(recovery(world), "detected") == (12.05, "worker process exited")
 
@@ -414,7 +415,7 @@ def test_an_old_server_s_200_is_no_recovery_of_health() -> None:
 def test_port_open_may_come_long_before_health() -> None:
     world = killed(30.0).health(27.0, 30.0, 503)
     found = recovery(world)
-    assert moment(found, "port_open") == (pytest.approx(27.005), "health probe: 503")
+    assert moment(found, "port_open") == (27.005, "health probe: 503")
     assert moment(found, "health")[0] == pytest.approx(30.005)
 
 
@@ -503,7 +504,8 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], dict[str, Any]]:
     if draw(st.booleans()):
         faults = EXTERNAL
         world.inject(None, name="external", verified="none")
-        world.health(*sorted(draw(st.tuples(st.floats(10, 44), st.floats(10, 44)))), 503)
+        sick = draw(st.floats(10, 44))
+        world.health(sick, sick + draw(st.floats(0, 20)), 503)
         if draw(st.booleans()):
             world.restart(draw(st.floats(11, 20)), draw(st.floats(21, 30)))
     else:

@@ -13,7 +13,7 @@ RATIO = {"type": "latency_ratio"}
 
 
 def check(world: World, **settings: Any) -> Result:
-    named = {name: {} for name in world.workloads}
+    named: dict[str, dict[str, Any]] = {name: {} for name in world.workloads}
     return result(world, {**RATIO, **settings}, workloads=named)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ import vqchaos.checks
 from tests.histories import experiment
 from vqchaos.checks import PLANNED, REGISTRY, Check, worst
 
-MINIMAL = {
+MINIMAL: dict[str, dict[str, Any]] = {
     "availability": {"min": "90%"},
     "latency_ratio": {"max": 2},
     "outcomes": {"forbid": ["hung"]},

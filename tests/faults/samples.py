@@ -1,10 +1,11 @@
-"""The contract suite's samples: the faults of the example experiments, by their registered class."""
+"""The contract suite's samples: the faults of the example experiments."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import yaml
 
 from vqchaos.faults import REGISTRY
@@ -34,6 +35,12 @@ def all_samples() -> dict[str, Fault]:
         for fault in faults_in(path)
         if fault.type == kind
     }
+
+
+def load(data: bytes) -> dict[str, bytes]:
+    """A safetensors file's tensors as the library itself reads them."""
+    found = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
+    return {name: bytes(info["data"]) for name, info in found}
 
 
 def ticket(number: int = 1, *, token: str = "t0k3n000", seed: int = SEED) -> Ticket:

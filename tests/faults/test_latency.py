@@ -65,7 +65,8 @@ def test_a_delay_that_is_listed_but_not_felt_is_not_verified(world: FakeWorld) -
 
 
 def test_with_jitter_or_a_share_the_listing_is_enough(world: FakeWorld) -> None:
-    for number, settings in enumerate([{"jitter": "300ms"}, {"toxicity": 0.1}], 1):
+    cases: list[dict[str, Any]] = [{"jitter": "300ms"}, {"toxicity": 0.1}]
+    for number, settings in enumerate(cases, 1):
         fault = latency(**settings)
         state = fault.capture(world, ticket(number))
         fault.inject(world, state, lambda: None)

@@ -232,9 +232,9 @@ def test_a_reader_that_stands_still_does_not_stop_the_clock(link: Make, seen: Se
         gate.wait(10)
         seen(event)  # type: ignore[arg-type]
 
-    observer = link(Workload(rate=100, max_tokens=32), on_event=blocked)
+    observer = link(Workload(rate=200, max_tokens=32), on_event=blocked)
     observer.start_load()
-    time.sleep(1.5)  # about a hundred requests, more than the pipe holds
+    time.sleep(0.8)  # about a hundred requests, more than the pipe holds
     gate.set()
     assert observer.stop()
     late = [x for e in seen.of(LagProbe) for x in e.samples]

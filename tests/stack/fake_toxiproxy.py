@@ -1,4 +1,4 @@
-"""A small Toxiproxy in this process: its HTTP API over a dictionary, with its misbehaviour on demand.
+"""A small Toxiproxy in this process: its HTTP API over a dictionary, misbehaving on demand.
 
 ``hang`` holds requests whose "METHOD path" matches until the server closes; ``fail`` answers 500;
 ``drip`` answers a byte at a time, for ever.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -15,10 +16,11 @@ from vqchaos.errors import StackError
 from vqchaos.stack.protocols import Toxic
 from vqchaos.stack.toxiproxy import ATTRIBUTES, ToxiproxyControl, check
 
-TIMEOUT = 0.3
+TIMEOUT = 5.0  # where an answer comes; a busy machine must not fail the test
+BRIEF = 0.5  # where none comes
 OURS = Toxic("vqchaos.r.1.5", "latency", "downstream", 1.0, {"latency": 100, "jitter": 0})
 THEIRS = Toxic("theirs", "latency", "upstream", 0.5, {"latency": 7, "jitter": 3})
-ODD = {"name": "odd", "type": "latency", "stream": "upstream", "toxicity": 7.0}
+ODD = Toxic("odd", "latency", "upstream", 7.0, {"latency": 1, "jitter": 2})  # add() refuses it
 
 
 @pytest.fixture
@@ -31,6 +33,11 @@ def control_of(server: FakeToxiproxy, name: str = "llm") -> ToxiproxyControl:
     control = ToxiproxyControl(server.url, name, server.url, timeout=TIMEOUT)
     control.ensure_proxy("127.0.0.1:9", "127.0.0.1:10")
     return control
+
+
+def brief(server: FakeToxiproxy) -> ToxiproxyControl:
+    """The same proxy, of which no answer is expected any more."""
+    return ToxiproxyControl(server.url, "llm", server.url, timeout=BRIEF)
 
 
 @pytest.fixture
@@ -128,7 +135,7 @@ def test_a_toxic_that_the_server_stored_otherwise_is_an_error(
 
 
 def test_a_toxic_that_the_server_refuses_is_an_error(control: ToxiproxyControl) -> None:
-    with pytest.raises(StackError, match="refused: .*invalid toxic type.*the toxic t"):
+    with pytest.raises(StackError, match=r"refused: .*invalid toxic type.*the toxic t"):
         control.add(make("limit_data"))  # the fake does not know it
 
 
@@ -162,7 +169,7 @@ def test_version(control: ToxiproxyControl) -> None:
 def test_reset_is_never_used(control: ToxiproxyControl, toxiproxy: FakeToxiproxy) -> None:
     control.add(OURS)
     toxiproxy.hang = "DELETE .*/toxics/"
-    control.remove(OURS.name)
+    brief(toxiproxy).remove(OURS.name)
     assert not any("/reset" in request for request in toxiproxy.requests)
 
 
@@ -227,7 +234,7 @@ def test_a_mute_port_is_an_error_in_bounded_time(call: Callable[..., object]) ->
         began = time.monotonic()
         with pytest.raises(StackError, match="no answer"):
             call(ToxiproxyControl(url, "llm", url, timeout=0.1))
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 3.0
 
 
 @each_call
@@ -237,8 +244,8 @@ def test_a_dripping_server_is_an_error_in_bounded_time(
     toxiproxy.drip = "."  # each byte in time, the answer never: a socket timeout does not help
     began = time.monotonic()
     with pytest.raises(StackError, match="no answer"):
-        call(control)
-    assert time.monotonic() - began < 2.0
+        call(brief(toxiproxy))
+    assert time.monotonic() - began < 4.0
 
 
 @each_call
@@ -246,7 +253,7 @@ def test_a_500_is_an_error_with_the_servers_words(
     control: ToxiproxyControl, toxiproxy: FakeToxiproxy, call: Callable[..., object]
 ) -> None:
     toxiproxy.fail = "."
-    with pytest.raises(StackError, match="answered 500: .*address already in use"):
+    with pytest.raises(StackError, match=r"answered 500: .*address already in use"):
         call(control)
 
 
@@ -265,8 +272,8 @@ def test_another_program_on_the_port_is_an_error(
 def test_a_404_for_everything_is_an_error_of_ours(call: Callable[..., object]) -> None:
     with FakeToxiproxy() as other:
         url = f"{other.url}/some/other/api"
+        control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT)
         with pytest.raises(StackError, match="does not answer as a Toxiproxy does"):
-            control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT)
             call(control)
 
 
@@ -305,17 +312,16 @@ def test_a_hanging_removal_recreates_the_proxy_with_strangers_toxics(
 ) -> None:
     control.add(THEIRS)
     control.add(OURS)
-    toxiproxy.proxies["llm"]["toxics"].append({**ODD, "attributes": {"latency": 1, "jitter": 2}})
+    toxiproxy.proxies["llm"]["toxics"].append(dataclasses.asdict(ODD))
     toxiproxy.hang = "DELETE .*/toxics/"
-    assert control.remove(OURS.name) is True
+    assert brief(toxiproxy).remove(OURS.name) is True
     proxy = toxiproxy.proxies["llm"]
     assert (proxy["listen"], proxy["upstream"], proxy["enabled"]) == (
         "127.0.0.1:9",
         "127.0.0.1:10",
         True,
     )
-    odd = Toxic(**ODD, attributes={"latency": 1, "jitter": 2})
-    assert control.toxics() == [THEIRS, odd], "also one that we would not have added ourselves"
+    assert control.toxics() == [THEIRS, ODD], "also one that we would not have added ourselves"
 
 
 def test_a_hanging_removal_leaves_a_disabled_proxy_disabled(
@@ -324,7 +330,7 @@ def test_a_hanging_removal_leaves_a_disabled_proxy_disabled(
     control.add(OURS)
     control.set_enabled(False)
     toxiproxy.hang = "DELETE .*/toxics/"
-    assert control.remove(OURS.name)
+    assert brief(toxiproxy).remove(OURS.name)
     assert control.enabled() is False
 
 
@@ -355,7 +361,7 @@ def test_a_proxy_whose_removal_hangs_too_is_an_error(
     control.add(OURS)
     toxiproxy.hang = "DELETE"
     with pytest.raises(StackError, match="no answer"):
-        control.remove(OURS.name)
+        brief(toxiproxy).remove(OURS.name)
 
 
 # ---------------------------------------------------------------- a timed exchange
@@ -380,4 +386,4 @@ def test_an_exchange_with_a_dripping_server_is_bounded(
     toxiproxy.drip = "GET /health"
     began = time.monotonic()
     assert control.timed_connect(0.1) is None
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 3.0

@@ -20,7 +20,7 @@ from vqchaos.cli.common import (
     say,
 )
 from vqchaos.cli.overview import summary
-from vqchaos.errors import ExitCode, FaultError, InvalidFile, UsageError
+from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
 
 if TYPE_CHECKING:
     from vqchaos.runner.sets import Planned, SetResult
@@ -186,7 +186,7 @@ def plan(
         reasons = lacking(fault, opened)
         try:
             lines = [] if reasons else fault.plan(opened)
-        except FaultError as error:
+        except VqchaosError as error:
             reasons = [error.message]
             lines = []
         for line in lines:

@@ -106,7 +106,7 @@ def _shares(experiment: Experiment, index: int) -> Iterator[Broken]:
         found = getattr(check, "share", None) or {}
         shares += [(("share", name), float(value)) for name, value in found.items()]
     held = any(fault.startup for fault in experiment.faults)
-    if phase is None or phase == "recovery" or (held and phase == "fault"):
+    if phase in (None, "all", "recovery") or (held and phase == "fault"):
         return  # these end early: nobody knows how many requests they will see
     seconds = float(getattr(experiment.phases, phase))
     wanted = getattr(check, "workload", None)

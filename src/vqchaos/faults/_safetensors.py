@@ -85,7 +85,9 @@ def choose(
     """
     matching = [t for path in files for t in tensors(path) if fnmatch(t.name, pattern) and t.count]
     if not matching:
-        raise FaultError(f"no tensor matches '{pattern}'", hint="see the names in the model's index")
+        raise FaultError(
+            f"no tensor matches '{pattern}'", hint="see the names in the model's index"
+        )
     out: list[tuple[Tensor, int | None]] = []
     for tensor in matching:
         wanted = TOP_EXPONENT.get(tensor.dtype) if exponent and bit is None else bit

@@ -40,9 +40,7 @@ class ModelCorruption(StartupFault):
     word: only the canary can see them.
     """
 
-    needs: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.STARTUP, Capability.MODEL_FILES}
-    )
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.STARTUP, Capability.MODEL_FILES})
     summary: ClassVar[str] = "The model's files are damaged: cut, overwritten, or bits flipped."
     graceful: ClassVar[str] = (
         "Broken files are refused fast, by name. Flipped bits load in silence: a canary sees them."

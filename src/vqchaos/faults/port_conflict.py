@@ -54,7 +54,14 @@ class PortConflict(StartupFault):
 
     def apply(self, world: World, state: State) -> StartOverride:
         holder = subprocess.Popen(
-            [sys.executable, "-I", str(_HOLDER), state["host"], str(state["port"]), str(state["ttl"])],
+            [
+                sys.executable,
+                "-I",
+                str(_HOLDER),
+                state["host"],
+                str(state["port"]),
+                str(state["ttl"]),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

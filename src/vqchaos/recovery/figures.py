@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from vqchaos.history.events import PILOT
@@ -78,6 +79,7 @@ class Recovery:
         }
 
 
+@lru_cache(maxsize=1)  # several checks and the judge ask about the same run
 def recover(run: RunView) -> Recovery:
     """The recovery of one run."""
     first, last, frame = run.first_injection, run.last_injection, frame_of(run)
@@ -132,9 +134,8 @@ def recover(run: RunView) -> Recovery:
 
 def _impact(run: RunView, since: float, until: float, *, slow: bool) -> str:
     stalled = False
-    for request in run.requests:
-        at = run.trouble_at(request)
-        if at is None or sent_at(request) > until:
+    for at, request in run.troubles:
+        if sent_at(request) > until:
             continue
         failed = request.outcome not in ("ok", "cancelled")
         if failed and request.ended >= since:

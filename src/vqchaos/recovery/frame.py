@@ -46,10 +46,11 @@ def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
     """(the windows that a later impact broke, the one that stands), in order of sending."""
     broken: list[Window] = []
     scan = Scan(frame.rule)
+    troubled = {id(request) for _, request in run.troubles}
     for request in run.requests:
         if not frame.holds(request):
             continue
-        if run.trouble_at(request) is not None:
+        if id(request) in troubled:
             if (window := scan.find()) is not None:
                 broken.append(window)
             scan = Scan(frame.rule)

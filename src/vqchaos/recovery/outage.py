@@ -8,8 +8,6 @@ from itertools import pairwise
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
 
-_NO_SERVICE = frozenset({"misrouted", "corrupted", "malformed"})
-
 
 def outages(run: RunView) -> list[tuple[float, float]]:
     """The outages as (start, end), from the first injection to the end of watching.
@@ -21,20 +19,11 @@ def outages(run: RunView) -> list[tuple[float, float]]:
     since = run.first_injection
     if since is None:
         return []
-    moments: list[float] = []
-    for request in run.requests:
-        if request.outcome not in _NO_SERVICE:
-            if request.tokens:
-                moments.extend(request.tokens)
-            elif request.first_token is not None:
-                moments.append(request.first_token)
-    moments.sort()
     until = max(since, run.watched_until)
-    troubles = sorted(
-        t for r in run.requests if (t := run.trouble_at(r)) is not None and since <= t <= until
-    )
+    troubles = sorted(t for t, _ in run.troubles if since <= t <= until)
     if not troubles:
         return []
+    moments = run.tokens
     normal = _normal_silence(run, moments, since)
     after = bisect_left(moments, since)
     edges = [since, *(m for m in moments[after:] if m < until), until]

@@ -42,11 +42,10 @@ def first_trouble(run: RunView, since: float, until: float, *, pilot: bool) -> M
     """The first failure or stall of a client's (or the pilot's) request from ``since`` on, among
     those sent by ``until``."""
     best: Moment | None = None
-    for request in run.requests:
+    for at, request in run.troubles:
         if (request.workload == PILOT) is not pilot or sent_at(request) > until:
             continue
-        at = run.trouble_at(request)
-        if at is not None and at >= since and (best is None or at < best.at):
+        if at >= since and (best is None or at < best.at):
             what = request.outcome if at == request.ended else "stalled"
             best = Moment(at, f"{'pilot' if pilot else 'client'}: {what}")
     return best

@@ -11,7 +11,7 @@ import psutil
 
 from vqchaos import __version__
 from vqchaos.clock import Clock
-from vqchaos.errors import FaultError, Interrupted, UncleanError, VqchaosError
+from vqchaos.errors import FaultError, Interrupted, VqchaosError
 from vqchaos.experiment.model import Experiment
 from vqchaos.history.events import (
     Event,
@@ -71,12 +71,6 @@ class Run:
     def execute(self) -> None:
         """From preflight to the last event. The caller holds the stack's lock."""
         ledger = Ledger(self.stack.state_dir)
-        if in_force := ledger.in_force():
-            names = ", ".join(f"{e.fault} (run {e.run})" for e in in_force)
-            raise UncleanError(
-                f"faults of an earlier run are still in force: {names}",
-                hint="revert them with `vqchaos heal`",
-            )
         write_experiment(self.folder, self.experiment)
         write_json(self.folder / "stack.json", self.stack.describe())
         rec = Recorder(self.folder / "history.jsonl", self.clock, self.interrupts, self.progress)
@@ -178,7 +172,8 @@ class Stages:
         rec.begin_phase("preflight", None)
         if not self._observer.token(direct=False, timeout=10.0):
             raise VoidRun(
-                f"preflight failed: no token came back through {self._run.stack.endpoints.client_url}"
+                "preflight failed: no token came back through "
+                f"{self._run.stack.endpoints.client_url} (is the stack up? `vqchaos status`)"
             )
 
     def _phase(self, name: str, seconds: float, body: Callable[[], str] | None = None) -> None:

@@ -14,13 +14,14 @@ from vqchaos.errors import (
     CapabilityMissing,
     ExitCode,
     Interrupted,
-    StackUnhealthy,
+    UncleanError,
     UsageError,
     VqchaosError,
     worst,
 )
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
+from vqchaos.ledger import Ledger
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.runner.folder import make_folder, write_json, write_text
 from vqchaos.runner.interrupts import Interrupts
@@ -176,6 +177,12 @@ class SetRunner:
 
     def _one(self, plan: Planned, number: int, of: int) -> Done:
         experiment = plan.experiment
+        if in_force := Ledger(self._stack.state_dir).in_force():
+            names = ", ".join(f"{e.fault} (run {e.run})" for e in in_force)
+            raise UncleanError(
+                f"faults of an earlier run are still in force: {names}",
+                hint="revert them with `vqchaos heal`",
+            )
         seed = experiment.seed if experiment.seed is not None else secrets.randbelow(2**31)
         folder = make_folder(self._options.out, experiment.name, self._clock.wall())
         self._progress.run_started(experiment.name, experiment.title, number, of)
@@ -226,12 +233,3 @@ class SetRunner:
 def _min_valid(run: Sequence[Planned]) -> int | None:
     wanted = [p.experiment.min_valid for p in run if p.experiment.min_valid is not None]
     return max(wanted) if wanted else None
-
-
-def require_serving(stack: Stack, serving: bool) -> None:
-    """Raises StackUnhealthy with the way out if no token could be served."""
-    if not serving:
-        raise StackUnhealthy(
-            f"stack '{stack.name}' serves no token at {stack.endpoints.client_url}",
-            hint="bring it up with `vqchaos up`, or see `vqchaos status`",
-        )

@@ -1,7 +1,7 @@
 """One Toxiproxy proxy, driven through toxiproxy-python and guarded against what both get wrong.
 
-The client (0.1.1, 2019) keeps host and port in a class, so that a second server redirects the first;
-has no timeouts; hides 5xx answers; and quotes nothing. The server (2.12) dies of some attributes,
+The client (0.1.1, 2019) keeps host and port in a class, so that a second server redirects the
+first; has no timeouts; hides 5xx answers; and quotes nothing. The server (2.12) dies of some attributes,
 takes misspelt ones for 0, may hang when a toxic is removed, and loses everything when it restarts.
 ``/reset`` is never used: it would drop strangers' toxics.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -304,7 +304,7 @@ class ToxiproxyControl:
             )
         if problem:
             raise self._translated(problem[0])
-        return cast("T", result[0])
+        return result[0]
 
     def _translated(self, error: Exception) -> Exception:
         if isinstance(error, StackError):

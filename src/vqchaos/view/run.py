@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # the model imports the checks, and they read views
     from vqchaos.experiment.model import Experiment
 
 E = TypeVar("E", bound=Event)
+_NO_SERVICE = frozenset({"misrouted", "corrupted", "malformed"})  # tokens, but not an answer
 _LEAST_STALL = 1.0
 _STALL_FACTOR = 5.0
 
@@ -267,6 +268,13 @@ class RunView:
         """When its client first knew of a failure or stall."""
         return trouble_at(request, self.stall(request.workload))
 
+    @cached_property
+    def troubles(self) -> list[tuple[float, Request]]:
+        """Every failed or stalled request with the moment its client first knew, in order of
+        sending; reckoned once, since most of what is judged is about them."""
+        found = ((self.trouble_at(r), r) for r in self.requests)
+        return [(moment, r) for moment, r in found if moment is not None]
+
     def slowness(self, requests: Sequence[Request]) -> tuple[float, str] | None:
         """(ratio, statistic) of TTFT against each workload's own baseline, clients only: of the
         medians below 40 samples, of the p95 from 40 on. None without samples or baseline."""
@@ -282,6 +290,20 @@ class RunView:
             return (quantile(high, 0.95) or 0.0, "p95")
         value = quantile(middle, 0.5)
         return None if value is None else (value, "median")
+
+    @cached_property
+    def tokens(self) -> list[float]:
+        """Every moment at which a client or the pilot got a valid token, in order."""
+        moments: list[float] = []
+        for request in self.requests:
+            if request.outcome in _NO_SERVICE:
+                continue
+            if request.tokens:
+                moments.extend(request.tokens)
+            elif request.first_token is not None:
+                moments.append(request.first_token)
+        moments.sort()
+        return moments
 
     # ------------------------------------------------------------ probes
 

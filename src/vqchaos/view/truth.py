@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vqchaos.history.events import HealthProbe, ProcessExited, Request
+from vqchaos.history.events import PILOT, HealthProbe, ProcessExited, Request
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
 
@@ -33,21 +33,15 @@ class Lie:
 
 def failed_pilots(run: RunView) -> list[Request]:
     """Pilots that failed or were overdue (one that vqchaos cancelled late was overdue)."""
-    return [p for p in run.pilots if run.trouble_at(p) is not None]
+    return [r for _, r in run.troubles if r.workload == PILOT]
 
 
 def signs_of_life(run: RunView) -> list[float]:
     """When the target certainly served: a pilot's or a client's token, or a step of vLLM's
     iteration counter (seen at the scrape after it)."""
-    moments: list[float] = []
-    for request in run.requests:
-        moments.extend(request.tokens)
-        if request.first_token is not None and not request.tokens:
-            moments.append(request.first_token)
     scrapes = [(m.t, m.values[COUNTER]) for m in run.metrics if COUNTER in m.values]
-    moments.extend(t for (_, before), (t, value) in pairwise(scrapes) if value > before)
-    moments.sort()
-    return moments
+    steps = [t for (_, before), (t, value) in pairwise(scrapes) if value > before]
+    return sorted([*run.tokens, *steps])
 
 
 def dead_spans(run: RunView, since: float, until: float) -> list[tuple[float, float]]:

@@ -66,8 +66,7 @@ def reactions(run: RunView) -> list[str]:
     changed = next((h for h in health if health_text(h) != (run.evidence.usual or "200")), None)
     if changed is not None:
         out.append(f"health said {health_text(changed)} at {changed.t:.1f} s")
-    troubles = ((run.trouble_at(r), r) for r in run.requests if r.ended >= since)
-    bad = min(((t, r.outcome) for t, r in troubles if t is not None and t >= since), default=None)
+    bad = min(((t, r.outcome) for t, r in run.troubles if t >= since), default=None)
     if bad is not None:
         out.append(f"a request: {bad[1]} at {bad[0]:.1f} s")
     slow = run.slowness(run.select("fault"))

@@ -1,0 +1,208 @@
+"""Whole runs, with the real observer process, against a scripted server and a fake world."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeWorld
+from tests.runner.fake_stack import FakeStack, Lab
+from tests.scripted_server import ScriptedServer
+from vqchaos.clock import RealClock
+from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, UsageError
+from vqchaos.history.events import (
+    FaultInjected,
+    FaultRecorded,
+    FaultReverted,
+    FaultVerified,
+    PhaseStarted,
+    Request,
+    RunEnded,
+)
+from vqchaos.history.store import read
+from vqchaos.ledger import Ledger
+from vqchaos.runner.heal import heal
+from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.sets import Planned, SetOptions, sort_out
+from vqchaos.stack.protocols import Capability, Item
+
+LATENCY = {"type": "latency", "latency": "50ms"}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with ScriptedServer() as http:
+        stack = FakeStack(tmp_path, http, FakeWorld(tmp_path / "world"))
+        yield Lab(stack, tmp_path / "runs")
+
+
+def command(lab: Lab, **more: Any) -> dict[str, Any]:
+    """A held fault that anybody can see: a file that is there while it is in force."""
+    mark = str(lab.out.parent / "mark")
+    return {
+        "type": "command",
+        "inject": ["touch", mark],
+        "revert": ["rm", "-f", mark],
+        "verify": ["test", "-e", mark],
+        **more,
+    }
+
+
+def test_a_run_is_recorded_judged_and_leaves_a_folder_that_can_be_judged_alone(lab: Lab) -> None:
+    checks = [{"type": "availability", "min": "90%"}, {"type": "no_residue"}]
+    result = lab.run(lab.experiment(command(lab), checks=checks))
+    [done] = result.runs
+    assert result.exit_code == ExitCode.PASS, done.verdict
+    assert done.verdict["verdict"] == "pass"
+    assert done.verdict["valid"]
+    assert not (lab.out.parent / "mark").exists()
+    names = {path.name for path in done.folder.iterdir()}
+    assert {"history.jsonl", "verdict.json", "experiment.yaml", "stack.json", "junit.xml"} <= names
+    events = read(done.folder / "history.jsonl")
+    phases = [e.phase for e in events if isinstance(e, PhaseStarted)]
+    assert phases == ["warmup", "baseline", "fault", "recovery", "settle"]
+    steps = (FaultRecorded, FaultInjected, FaultVerified, FaultReverted)
+    assert [type(e) for e in events if isinstance(e, steps)] == list(steps)
+    assert isinstance(events[-1], RunEnded)
+    assert sum(isinstance(e, Request) for e in events) > 60
+    assert Ledger(lab.stack.state_dir).in_force() == []
+
+
+def test_repeats_make_a_set_with_a_summary(lab: Lab) -> None:
+    result = lab.run(lab.experiment(command(lab)), repeat=2, label="twice")
+    assert len(result.runs) == 2
+    assert result.folder is not None
+    summary = json.loads((result.folder / "summary.json").read_text())
+    assert [run["experiment"] for run in summary["runs"]] == ["trial", "trial"]
+    assert summary["label"] == "twice"
+    assert summary["exit_code"] == int(result.exit_code)
+
+
+def test_a_signal_reverts_everything_and_ends_in_its_exit_code(lab: Lab) -> None:
+    talk = lab.talk
+
+    def said(text: str, t: float | None = None) -> None:
+        talk.lines.append(text)
+        if "verified" in text:
+            lab.interrupts.receive(signal.SIGTERM)
+
+    talk.said = said  # type: ignore[method-assign]
+    result = lab.run(lab.experiment(LATENCY, phases={"fault": "30s", "baseline": "1200ms"}))
+    [done] = result.runs
+    assert result.exit_code == ExitCode.SIGTERM
+    assert done.verdict["exit_code"] == ExitCode.SIGTERM
+    assert "everything is reverted" in talk.lines
+    assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+    assert Ledger(lab.stack.state_dir).in_force() == []
+
+
+def test_a_revert_that_fails_is_unclean_and_heal_mends_it(lab: Lab) -> None:
+    world = lab.stack.world
+    talk = lab.talk
+
+    def phase(name: str, limit: float | None, t: float) -> None:
+        if name == "recovery":
+            world.proxy.remove = broken  # type: ignore[method-assign]
+
+    def broken(name: str) -> bool:
+        raise OSError("no answer")
+
+    talk.phase = phase  # type: ignore[method-assign]
+    result = lab.run(lab.experiment(LATENCY), lab.experiment(LATENCY, name="second"))
+    assert result.exit_code == ExitCode.UNCLEAN
+    assert len(result.runs) == 1, "nothing is run on an unclean stack"
+    [entry] = Ledger(lab.stack.state_dir).in_force()
+    assert entry.type == "latency"
+    refused = lab.run(lab.experiment(LATENCY))
+    assert refused.exit_code == ExitCode.UNCLEAN
+    assert refused.error is not None
+    assert "vqchaos heal" in (refused.error.hint or "")
+    del world.proxy.remove  # type: ignore[method-assign]
+    healed = heal(lab.stack, RealClock())
+    assert healed.clean
+    assert [u.entry.id for u in healed.undone] == [entry.id]
+    assert heal(lab.stack, RealClock()).found == []
+
+
+def test_an_injection_that_fails_voids_the_run_and_is_reverted(lab: Lab) -> None:
+    mark = lab.out.parent / "mark"
+    fault = command(lab, inject=["sh", "-c", f"touch {mark}; exit 7"])
+    result = lab.run(lab.experiment(fault))
+    [done] = result.runs
+    assert result.exit_code == ExitCode.UNKNOWN
+    assert not done.verdict["valid"]
+    assert any("exited 7" in reason for reason in done.verdict["void_reasons"])
+    assert not mark.exists()
+
+
+def test_nothing_is_injected_into_a_stack_that_is_sick(lab: Lab) -> None:
+    talk = lab.talk
+
+    def phase(name: str, limit: float | None, t: float) -> None:
+        if name == "baseline":
+            lab.stack.http.behaviour = "500"
+
+    talk.phase = phase  # type: ignore[method-assign]
+    result = lab.run(lab.experiment(command(lab)))
+    assert result.exit_code == ExitCode.UNKNOWN
+    events = read(result.runs[0].folder / "history.jsonl")
+    assert not any(isinstance(e, FaultRecorded) for e in events)
+    assert any("not steady" in r for r in result.runs[0].verdict["void_reasons"])
+
+
+def test_a_stack_that_serves_nothing_is_void_at_once(lab: Lab) -> None:
+    lab.stack.http.behaviour = "500"
+    result = lab.run(lab.experiment(command(lab)))
+    assert result.exit_code == ExitCode.UNKNOWN
+    assert "preflight failed" in result.runs[0].verdict["void_reasons"][0]
+
+
+def test_residue_is_named_and_removed(lab: Lab) -> None:
+    lab.stack.left.append(Item("process", "42", "an orphan"))
+    checks = [{"type": "no_residue"}]
+    result = lab.run(lab.experiment(command(lab), checks=checks))
+    assert result.exit_code == ExitCode.FAIL
+    assert result.runs[0].verdict["residue"][0]["name"] == "42"
+    assert lab.stack.left == []
+
+
+def test_a_held_stack_is_refused(lab: Lab) -> None:
+    with (
+        stack_lock(lab.stack.state_dir, "a colleague's run", RealClock()),
+        pytest.raises(StackLocked, match="a colleague's run"),
+    ):
+        lab.run(lab.experiment(command(lab)))
+
+
+def planned(lab: Lab, *faults: dict[str, Any], named: bool = False, **more: Any) -> list[Planned]:
+    return [Planned(lab.experiment(*faults, **more), Path("trial.yaml"), named=named)]
+
+
+def test_what_a_stack_cannot_do_is_skipped_with_its_reason(lab: Lab) -> None:
+    lab.stack.lacks = {Capability.PROXY: "the stack file names no proxy_api"}
+    options = SetOptions(out=lab.out)
+    run, skipped = sort_out(planned(lab, LATENCY), lab.stack, options)
+    assert run == []
+    assert "names no proxy_api" in skipped[0].reason
+    with pytest.raises(CapabilityMissing, match="names no proxy_api"):
+        sort_out(planned(lab, LATENCY, named=True), lab.stack, options)
+    with pytest.raises(CapabilityMissing):
+        sort_out(planned(lab, LATENCY), lab.stack, SetOptions(out=lab.out, no_skip=True))
+
+
+def test_production_needs_yes_and_an_allow_list(lab: Lab) -> None:
+    lab.stack.environment = "production"
+    yes = SetOptions(out=lab.out, yes=True)
+    with pytest.raises(UsageError, match="--yes"):
+        sort_out(planned(lab, LATENCY, allow=["latency"]), lab.stack, SetOptions(out=lab.out))
+    with pytest.raises(UsageError, match="allow"):
+        sort_out(planned(lab, LATENCY), lab.stack, yes)
+    with pytest.raises(UsageError, match="does not list latency"):
+        sort_out(planned(lab, LATENCY, allow=["proxy_down"]), lab.stack, yes)
+    run, _ = sort_out(planned(lab, LATENCY, allow=["latency"]), lab.stack, yes)
+    assert len(run) == 1
