@@ -540,7 +540,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], dict[str, Any]]:
     return [*events[:2], *shuffled[: len(shuffled) - cut]], {"faults": faults, "recovered": rule}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(histories())
 def test_the_watch_agrees_with_the_pure_function_on_the_same_events(
     case: tuple[list[Event], dict[str, Any]],
@@ -569,7 +569,7 @@ ANSWER = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.lists(ANSWER, max_size=30),
     st.sampled_from(["0s", "500ms", "1s"]),
@@ -598,7 +598,7 @@ def test_the_watch_agrees_whatever_the_order_in_which_requests_become_known(
         assert watch.recovered_at == pure.recovered_at
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_recovery_is_consistent(case: tuple[list[Event], dict[str, Any]]) -> None:
     events, changes = case

@@ -40,7 +40,7 @@ def simple(requests: list[Request], rule: Recovered) -> tuple[Request, Request] 
     return None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(ONE, max_size=40),
     st.sampled_from([0.0, 0.5, 1.0]),

@@ -147,6 +147,12 @@ def test_void_when_the_preflight_failed() -> None:
     assert reasons(world) == "preflight failed: no token"
 
 
+def test_a_run_that_ended_early_is_not_blamed_for_its_thin_baseline() -> None:
+    events: list[Event] = [RunEnded(t=3.0, how="interrupted", why="interrupted by signal 2")]
+    run = RunView(events, experiment())
+    assert run.void_reasons == ["the run was not completed: interrupted, interrupted by signal 2"]
+
+
 @pytest.mark.parametrize("how", ["interrupted", "error"])
 def test_void_when_the_run_was_not_completed(how: str) -> None:
     world = killed()

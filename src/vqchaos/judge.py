@@ -16,9 +16,7 @@ from vqchaos.history.events import PHASES, PILOT, Event
 from vqchaos.history.store import HistoryError, read
 from vqchaos.recovery import Recovery, recover
 from vqchaos.recovery.figures import share_of_pilot
-from vqchaos.report.junit import junit
-from vqchaos.report.markdown import run_summary
-from vqchaos.report.prom import metrics
+from vqchaos.report.files import write_run
 from vqchaos.report.verdict import CheckRow, FaultRow, Judgement
 from vqchaos.summary import judge_set
 from vqchaos.view import RunView
@@ -166,7 +164,7 @@ def _unclean(run: RunView, findings: Findings) -> bool:
             dirty.append({"kind": "revert_failed", "text": text})
     for item in run.leftovers:
         detail = f" ({item['detail']})" if item.get("detail") else ""
-        text = f"left over: {item.get('kind', '')} {item.get('name', '')}{detail}"
+        text = f"{item.get('kind', '')} {item.get('name', '')} is still there{detail}"
         dirty.append({"kind": "leftover", "text": text})
     findings += dirty
     return bool(dirty)
@@ -282,10 +280,7 @@ def judge_folder(
         experiment = experiment.model_copy(update={"checks": checks})
     verdict = judge(events, experiment, stack=_stack(folder)).as_dict()
     if save:
-        _write(folder / "verdict.json", json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
-        _write(folder / "junit.xml", junit([verdict], name=experiment.name))
-        _write(folder / "summary.md", run_summary(verdict))
-        _write(folder / "metrics.prom", metrics(verdict))
+        write_run(folder, verdict)
     return verdict
 
 
@@ -295,10 +290,3 @@ def _stack(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", errors="replace")
-    part.replace(path)

@@ -154,14 +154,14 @@ def _decoded(data: bytes, name: str) -> str:
 def _compose(text: str, name: str) -> list[yaml.Node]:
     """The documents of the text, at most two. Depth is checked on the events, before PyYAML's own
     recursion over them."""
-    depth = events = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        events += 1
+    depth = 0
+    for events, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader), 1):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         mark = event.start_mark
+        assert mark is not None, "a parser's events have their places"
         if depth > DEPTH_LIMIT:
             message = f"nested too deeply (at most {DEPTH_LIMIT} levels)"
             raise InvalidFile([Problem(name, mark.line + 1, mark.column + 1, message)])

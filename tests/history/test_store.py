@@ -67,7 +67,9 @@ def test_a_broken_line_in_the_middle_names_its_place(tmp_path: Path) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b'{"t":1,"type":"note","text":"x"}\n', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b'{"t":1,"type":"note","text":"x"}\n', b"\xff\xfe"]
+)
 def test_what_is_no_history_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "history.jsonl"
     path.write_bytes(content)

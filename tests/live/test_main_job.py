@@ -98,7 +98,9 @@ def test_a_killed_engine_is_measured_in_its_parts(live_stack: LocalStack, tmp_pa
     assert ran.check("recovery_time")["verdict"] == "pass"
     assert 5 < recovery["recovery_time"] < 120
     parts = recovery["phases"]
-    moments = [parts[name]["at"] for name in ("process_gone", "process_back", "port_open", "health")]
+    moments = [
+        parts[name]["at"] for name in ("process_gone", "process_back", "port_open", "health")
+    ]
     assert moments == sorted(moments)
     assert recovery["injected_at"] <= recovery["detected_at"] <= recovery["recovered_at"]
     assert all(parts[name]["source"] for name in ("process_gone", "process_back", "health"))

@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -256,3 +258,12 @@ def test_wrong_files_are_found_before_anything_starts(link: Make, tmp_path: Path
         link(Workload(prompts=tmp_path / "none.txt"))
     with pytest.raises(UsageError, match="cannot read"):
         link(golden=tmp_path / "none.json")
+
+
+def test_a_person_who_starts_it_by_hand_is_told() -> None:
+    command = [sys.executable, "-m", "vqchaos.observer"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+    )
+    assert done.returncode == 2
+    assert b"vqchaos run" in done.stderr

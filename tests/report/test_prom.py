@@ -12,7 +12,7 @@ from vqchaos.report.prom import metrics
 
 def samples(found: dict[str, Any]) -> dict[str, list[tuple[dict[str, str], float]]]:
     out: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in text_string_to_metric_families(metrics(found)):
+    for family in text_string_to_metric_families(metrics(found)):  # type: ignore[no-untyped-call]
         for sample in family.samples:
             out.setdefault(sample.name, []).append((sample.labels, sample.value))
     return out

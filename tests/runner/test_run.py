@@ -122,7 +122,7 @@ def test_a_revert_that_fails_is_unclean_and_heal_mends_it(lab: Lab) -> None:
     assert refused.exit_code == ExitCode.UNCLEAN
     assert refused.error is not None
     assert "vqchaos heal" in (refused.error.hint or "")
-    del world.proxy.remove  # type: ignore[method-assign]
+    del world.proxy.remove
     healed = heal(lab.stack, RealClock())
     assert healed.clean
     assert [u.entry.id for u in healed.undone] == [entry.id]

@@ -59,7 +59,9 @@ def stack_file(name: str) -> Path:
     shipped = data_path("stacks", f"{name}.yaml")
     if shipped.exists():
         return shipped
-    known = sorted({p.stem for p in [*Path("stacks").glob("*.yaml"), *data_path("stacks").glob("*")]})
+    known = sorted(
+        {p.stem for p in [*Path("stacks").glob("*.yaml"), *data_path("stacks").glob("*")]}
+    )
     raise UsageError(
         f"no stack called '{name}': there is no stacks/{name}.yaml here",
         hint=f"known here: {', '.join(known) or 'none'}; or name a stack file by its path",

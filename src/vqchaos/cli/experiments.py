@@ -104,9 +104,7 @@ def load_all(files: list[Path], sets: list[str]) -> list[Planned]:
             problems += error.problems
             continue
         golden = experiment.canary.golden
-        planned.append(
-            Planned(experiment, path, named, (path.parent / golden) if golden else None)
-        )
+        planned.append(Planned(experiment, path, named, (path.parent / golden) if golden else None))
     if problems:
         raise InvalidFile(problems, hint="nothing was run; mend these first")
     return planned
@@ -277,5 +275,3 @@ def init(
         print(f"wrote {path}")
     first = next(iter(texts))
     print(f"next: vqchaos up && vqchaos run {os.path.join(folder, first)}")  # noqa: PTH118
-
-

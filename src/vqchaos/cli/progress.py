@@ -114,8 +114,10 @@ class RunProgress:
     def phase(self, name: str, limit: float | None, t: float) -> None:
         self._last_plain = t
         if self._live is None:
-            bound = f" (at most {format_duration(limit)})" if limit and name == "recovery" else (
-                f" ({format_duration(limit)})" if limit else ""
+            bound = (
+                f" (at most {format_duration(limit)})"
+                if limit and name == "recovery"
+                else (f" ({format_duration(limit)})" if limit else "")
             )
             self._out.print(Text(f"{t:8.1f}s  {name}{bound}"))
 

@@ -31,7 +31,7 @@ def faults(name: NAME = None, as_json: bool = JSON_OPTION) -> None:
 
     if name is None:
         rows = [(cls.family, key, cls.summary) for key, cls in sorted(REGISTRY.items())]
-        _list(rows, PLANNED, as_json, "fault types")
+        _list(rows, PLANNED, as_json)
         return
     cls = _pick(name, REGISTRY, PLANNED, "fault type")
     facts = {
@@ -51,7 +51,7 @@ def checks(name: NAME = None, as_json: bool = JSON_OPTION) -> None:
 
     if name is None:
         rows = [("", key, cls.summary) for key, cls in sorted(REGISTRY.items())]
-        _list(rows, PLANNED, as_json, "checks")
+        _list(rows, PLANNED, as_json)
         return
     cls = _pick(name, REGISTRY, PLANNED, "check")
     _detail(name, cls, {"what it judges": cls.summary}, as_json)
@@ -79,13 +79,11 @@ def _pick(name: str, registry: Mapping[str, Any], planned: frozenset[str], what:
     near = difflib.get_close_matches(name, [*registry, *planned], n=1)
     raise UsageError(
         f"no {what} '{name}'",
-        hint=f"did you mean '{near[0]}'?" if near else f"`vqchaos {what.split()[0]}s` lists them",
+        hint=f"did you mean '{near[0]}'?" if near else "without a name it lists them",
     )
 
 
-def _list(
-    rows: list[tuple[str, str, str]], planned: frozenset[str], as_json: bool, what: str
-) -> None:
+def _list(rows: list[tuple[str, str, str]], planned: frozenset[str], as_json: bool) -> None:
     if as_json:
         print(json.dumps([{"family": f, "name": n, "summary": s} for f, n, s in rows]))
         return

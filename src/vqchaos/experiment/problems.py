@@ -35,7 +35,9 @@ _EXPECTED = {
 }
 
 
-def to_problems(error: ValidationError, document: Document, model: type[BaseModel]) -> list[Problem]:
+def to_problems(
+    error: ValidationError, document: Document, model: type[BaseModel]
+) -> list[Problem]:
     """One problem for each thing wrong, in file order, each once."""
     out: list[Problem] = []
     for details in error.errors(include_url=False):
@@ -51,9 +53,8 @@ def _path(loc: Sequence[int | str], document: Document) -> tuple[Step, ...]:
     steps: tuple[Step, ...] = ()
     value: Any = document.value
     for part in loc:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        inside = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if inside or (isinstance(value, dict) and part in value):
             value = value[part]
         elif part == loc[-1] and isinstance(part, str):
             return (*steps, part)  # a key that the file lacks
@@ -78,14 +79,16 @@ def _one(
     if kind == "missing":
         name = path[-1] if path else "?"
         place = dotted(path[:-1])
-        return document.problem(path[:-1], f"'{name}' is missing" + (f" in {place}" if place else ""))
+        return document.problem(
+            path[:-1], f"'{name}' is missing" + (f" in {place}" if place else "")
+        )
     if kind in ("unknown_fault", "unknown_check"):
         package = faults_package if kind == "unknown_fault" else checks_package
-        return document.problem(_type_path(path, document), _unknown(kind, found, details, package))
+        return document.problem(_type_path(path), _unknown(kind, found, details, package))
     return document.problem(path, f"{where}: {_expected(details)}{_found(found, details)}")
 
 
-def _type_path(path: tuple[Step, ...], document: Document) -> tuple[Step, ...]:
+def _type_path(path: tuple[Step, ...]) -> tuple[Step, ...]:
     return path if path and path[-1] == "type" else (*path, "type")
 
 
@@ -111,7 +114,12 @@ def _expected(details: ErrorDetails) -> str:
         return str(context.get("error", details["msg"])).removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         return f"expected text like {context.get('pattern')}"
-    for bound, word in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "below")):
+    for bound, word in (
+        ("ge", "at least"),
+        ("gt", "more than"),
+        ("le", "at most"),
+        ("lt", "below"),
+    ):
         if bound in context:
             return f"expected {word} {context[bound]}"
     message = details["msg"].removeprefix("Value error, ")
@@ -133,9 +141,7 @@ def _nearest(name: str, known: Sequence[str], mark: str = ";") -> str:
     return f"{mark} did you mean '{near[0]}'?" if near else ""
 
 
-def _known_keys(
-    path: Sequence[Step], document: Document, model: type[BaseModel]
-) -> list[str]:
+def _known_keys(path: Sequence[Step], document: Document, model: type[BaseModel]) -> list[str]:
     """The keys that the mapping at ``path`` may have."""
     cls: type[BaseModel] | None = model
     value: Any = document.value
@@ -143,7 +149,7 @@ def _known_keys(
         if isinstance(value, dict) or (isinstance(value, list) and isinstance(step, int)):
             value = value[step]  # type: ignore[index]
         if isinstance(value, dict):
-            cls = _class_at(path, value, model, document)
+            cls = _class_at(path, value, model)
     return [] if cls is None else keys_of(cls)
 
 
@@ -152,7 +158,7 @@ def keys_of(cls: type[BaseModel]) -> list[str]:
 
 
 def _class_at(
-    path: Sequence[Step], value: dict[str, Any], model: type[BaseModel], document: Document
+    path: Sequence[Step], value: dict[str, Any], model: type[BaseModel]
 ) -> type[BaseModel] | None:
     kind = value.get("type")
     if path[0] == "faults" and len(path) == 2:
@@ -163,9 +169,7 @@ def _class_at(
     for step in path:
         if cls is None:
             return None
-        info = next(
-            (i for name, i in cls.model_fields.items() if (i.alias or name) == step), None
-        )
+        info = next((i for name, i in cls.model_fields.items() if (i.alias or name) == step), None)
         cls = _model_in(info.annotation) if info is not None else cls
     return cls
 

@@ -42,7 +42,7 @@ def _names(experiment: Experiment) -> Iterator[Broken]:
             if name in seen:
                 yield (
                     (key, index),
-                    f"{key}[{index}] is called '{name}' like {key}[{seen[name]}]: give one a `name`",
+                    f"{key}[{index}] is called '{name}' like {key}[{seen[name]}]: give it a `name`",
                 )
             else:
                 seen[name] = index

@@ -31,10 +31,7 @@ def _apply(document: Document, text: str) -> Problem | None:
         step = _step(target, part)
         if step is None:
             return Problem(place, 0, 0, f"nothing called '{shown(part)}'{_choices(target)}")
-        if isinstance(target, dict):
-            target = target.setdefault(step, {})
-        else:
-            target = target[step]
+        target = target.setdefault(step, {}) if isinstance(target, dict) else target[step]
     last = parts[-1]
     if isinstance(target, list):
         index = _step(target, last)

@@ -17,12 +17,40 @@ from vqchaos.faults.base import Fault
 
 # Names of the design that later versions bring: an error says so instead of "unknown".
 PLANNED = frozenset(
-    """bandwidth blackhole reset_peer slicer limit_data slow_close process_terminate
-    kv_cache_starvation memory_taken gpu_missing hub_unreachable container_kill container_stop
-    container_pause container_restart container_disconnect container_memory container_cpu
-    dns_failure cpu_hog memory_hog disk_full gpu_memory_hog gpu_contention load_spike
-    client_disconnect bad_requests long_prompts http_error rate_limit stream_cut
-    stream_garbage""".split()
+    {
+        "bandwidth",
+        "blackhole",
+        "reset_peer",
+        "slicer",
+        "limit_data",
+        "slow_close",
+        "process_terminate",
+        "kv_cache_starvation",
+        "memory_taken",
+        "gpu_missing",
+        "hub_unreachable",
+        "container_kill",
+        "container_stop",
+        "container_pause",
+        "container_restart",
+        "container_disconnect",
+        "container_memory",
+        "container_cpu",
+        "dns_failure",
+        "cpu_hog",
+        "memory_hog",
+        "disk_full",
+        "gpu_memory_hog",
+        "gpu_contention",
+        "load_spike",
+        "client_disconnect",
+        "bad_requests",
+        "long_prompts",
+        "http_error",
+        "rate_limit",
+        "stream_cut",
+        "stream_garbage",
+    }
 )
 
 
@@ -56,7 +84,7 @@ def _discover() -> dict[str, type[Fault]]:
 REGISTRY = _discover()
 
 
-def _by_type(data: Any, handler: Any) -> Fault:
+def _by_type(data: Any, _handler: Any) -> Fault:
     """Validates a mapping with the class that its ``type`` names."""
     if isinstance(data, Fault):
         return data

@@ -84,9 +84,7 @@ class Fault(BaseModel):
     live requests, so the runner waits for one to be streaming before it injects.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, strict=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
 
     held: ClassVar[bool]
     startup: ClassVar[bool] = False

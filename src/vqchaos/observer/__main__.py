@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import signal
+import stat
 import sys
 import traceback
 from typing import Any
@@ -18,7 +19,11 @@ _FLUSH = 5.0
 
 
 def main() -> int:
-    """0 when it was stopped, or its runner is gone; 1 when it crashed."""
+    """0 when it was stopped, or its runner is gone; 1 when it crashed; 2 without a pipe."""
+    kind = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        sys.stderr.write("the observer is started by `vqchaos run`, which talks to it by a pipe\n")
+        return 2
     # The terminal's Ctrl-C goes to everybody: only the runner decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

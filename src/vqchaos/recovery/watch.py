@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -32,18 +33,23 @@ class RecoveryWatch:
     A request costs one sorted insert; only events that change the frame (phases, injections,
     reverts, late requests of the baseline) make it start anew from what it kept. It knows what
     has ended: a request that hangs inside the window takes the answer back when it is known.
+    One thread may add while another asks.
     """
 
     def __init__(self, experiment: Experiment, baseline: Iterable[Event] = ()) -> None:
         self._experiment = experiment
         self._external = any(fault.type == EXTERNAL for fault in experiment.faults)
+        self._lock = threading.Lock()
         self._kept: list[Event] = [e for e in baseline if self._keep(e)]
         self._rebuild()
 
     def add(self, event: Event) -> None:
         """One more event, in the order of the history."""
-        if not self._keep(event):
-            return
+        if self._keep(event):
+            with self._lock:
+                self._add(event)
+
+    def _add(self, event: Event) -> None:
         self._kept.append(event)
         if isinstance(event, Request):
             if self._view.is_baseline(event) or self._moves_injection(event):
@@ -56,13 +62,14 @@ class RecoveryWatch:
     @property
     def recovered_at(self) -> float | None:
         """The first token of the recovered window's first request; None while there is none."""
-        window = self._scan.find()
+        window = self.window
         return None if window is None else window.at
 
     @property
     def window(self) -> Window | None:
         """The recovered window that stands: no impact was sent after it."""
-        return self._scan.find()
+        with self._lock:
+            return self._scan.find()
 
     def _keep(self, event: Event) -> bool:
         if isinstance(event, Request):

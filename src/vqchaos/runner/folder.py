@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +37,7 @@ def write_text(path: Path, text: str) -> None:
     """Whole or not at all: a reader never meets half a file."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    part.replace(path)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,4 +1,4 @@
-"""The life of the faults of one run: ledger, inject, verify, revert, with an event for each step."""
+"""The life of the faults of one run: ledger, inject, verify, revert, and an event for each."""
 
 from __future__ import annotations
 
@@ -126,9 +126,7 @@ class Injector:
             answer = item.fault.verify(self._world, item.entry.state)
         except Exception as error:
             raise self._failed(item, "verify", error) from error
-        rec.emit(
-            FaultVerified(t=rec.t(), fault=item.name, answer=answer.answer, why=answer.why)
-        )
+        rec.emit(FaultVerified(t=rec.t(), fault=item.name, answer=answer.answer, why=answer.why))
         mark = {"yes": "verified", "no": "NOT verified", "none": "not verifiable"}[answer.answer]
         rec.progress.said(f"{item.name} injected, {mark}: {answer.why}", rec.t())
 
@@ -154,9 +152,7 @@ class Injector:
                 item.over = True
             else:
                 rec.emit(
-                    FaultFailed(
-                        t=rec.t(), fault=item.name, step="revert", error=outcome.proof.why
-                    )
+                    FaultFailed(t=rec.t(), fault=item.name, step="revert", error=outcome.proof.why)
                 )
             rec.emit(
                 FaultUndone(

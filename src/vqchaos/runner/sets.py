@@ -21,8 +21,8 @@ from vqchaos.errors import (
 )
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
-from vqchaos.ledger import Ledger
 from vqchaos.judge import judge_folder, judge_set
+from vqchaos.ledger import Ledger
 from vqchaos.runner.folder import make_folder, write_json, write_text
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.lock import stack_lock
@@ -31,7 +31,7 @@ from vqchaos.runner.run import Options, Run
 from vqchaos.stack.attach import AttachStack
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.opening import remember
-from vqchaos.stack.protocols import Capability, Stack
+from vqchaos.stack.protocols import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,8 @@ def sort_out(
     for plan in planned:
         experiment = plan.experiment
         reasons = [text for fault in experiment.faults for text in lacking(fault, stack)]
-        for need in experiment.requires:
-            if need in {c.value for c in stack.missing()}:
-                reasons.append(f"requires {need}: {stack.missing()[Capability(need)]}")
+        missing = {capability.value: why for capability, why in stack.missing().items()}
+        reasons += [f"requires {n}: {missing[n]}" for n in experiment.requires if n in missing]
         if reasons and (plan.named or options.no_skip):
             raise CapabilityMissing(
                 f"{plan.source}: stack '{stack.name}' cannot do it: " + "; ".join(reasons)

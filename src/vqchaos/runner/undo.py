@@ -71,7 +71,8 @@ def undo(
 ) -> Undo:
     """Revert, verify, and strike the entry from the ledger if it is undone.
 
-    ``on_reverted`` gets the note the moment the revert returned, before it is verified. Never raises for a failed revert: the answer says so and names the manual steps.
+    ``on_reverted`` gets the note the moment the revert returned, before it is verified. Never
+    raises for a failed revert: the answer says so and names the manual steps.
     """
     manual: list[str] = []
     note = ""

@@ -1,9 +1,9 @@
 """One Toxiproxy proxy, driven through toxiproxy-python and guarded against what both get wrong.
 
 The client (0.1.1, 2019) keeps host and port in a class, so that a second server redirects the
-first; has no timeouts; hides 5xx answers; and quotes nothing. The server (2.12) dies of some attributes,
-takes misspelt ones for 0, may hang when a toxic is removed, and loses everything when it restarts.
-``/reset`` is never used: it would drop strangers' toxics.
+first; has no timeouts; hides 5xx answers; and quotes nothing. The server (2.12) dies of some
+attributes, takes misspelt ones for 0, may hang when a toxic is removed, and loses everything when
+it restarts. ``/reset`` is never used: it would drop strangers' toxics.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "noop": {},
 }
 _HINT = "is the stack up? `vqchaos status`"
+
+
+class _NoAnswer(StackError):
+    """The server holds the line and says nothing."""
 
 
 class _Http:
@@ -162,18 +166,24 @@ class ToxiproxyControl:
     def remove(self, name: str) -> bool:
         if not self.exists():
             return False
-        if all(toxic.name != name for toxic in self.toxics()):
+        proxy = self._call(self._proxy)
+        before = self.toxics()
+        if all(toxic.name != name for toxic in before):
             return False
         try:
             return self._call(lambda: bool(self._proxy().destroy_toxic(name)))
+        except _NoAnswer:
+            # It blocks behind a pending reset or a full buffer, and so would every listing from
+            # now on. Deleting the whole proxy does not, if it is the very next call.
+            pass
         except StackError as error:
             if isinstance(error.__cause__, NotFound):
                 return False
-            # Removal can block behind a pending reset or a full buffer: the proxy is made anew.
-            if all(toxic.name != name for toxic in self.toxics()):
+            proxy, before = self._call(self._proxy), self.toxics()
+            if all(toxic.name != name for toxic in before):
                 return True
-            self._recreate(without=name)
-            return True
+        self._recreate(proxy, [toxic for toxic in before if toxic.name != name])
+        return True
 
     def enabled(self) -> bool:
         return self._call(lambda: bool(self._proxy().enabled))
@@ -266,10 +276,8 @@ class ToxiproxyControl:
             for t in proxy.toxics().values()
         ]
 
-    def _recreate(self, without: str) -> None:
-        """The proxy anew, as it was but for one toxic; strangers' toxics stay."""
-        proxy = self._call(self._proxy)
-        keep = [toxic for toxic in self.toxics() if toxic.name != without]
+    def _recreate(self, proxy: Any, keep: list[Toxic]) -> None:
+        """The proxy anew, as it was, with these toxics, which may be strangers'."""
         self._call(proxy.destroy)
         self._call(
             lambda: self._client.create(
@@ -298,7 +306,7 @@ class ToxiproxyControl:
         limit = self._timeout if timeout is None else timeout
         thread.join(limit)
         if thread.is_alive():
-            raise StackError(
+            raise _NoAnswer(
                 f"Toxiproxy at {self._base} gave no answer within {format_duration(limit)}",
                 hint=_HINT,
             )
@@ -312,7 +320,7 @@ class ToxiproxyControl:
         if isinstance(error, requests.ConnectionError):
             wrapped = StackError(f"Toxiproxy at {self._base} cannot be reached", hint=_HINT)
         elif isinstance(error, requests.Timeout):
-            wrapped = StackError(f"Toxiproxy at {self._base} gave no answer", hint=_HINT)
+            wrapped = _NoAnswer(f"Toxiproxy at {self._base} gave no answer", hint=_HINT)
         elif isinstance(error, (ProxyExists, InvalidToxic)):
             wrapped = StackError(f"Toxiproxy refused: {_words(error)}")
         else:

@@ -87,9 +87,11 @@ def void_reasons(run: RunView) -> list[str]:
         out.append(
             f"the run was not completed: {ended.how}" + (f", {ended.why}" if ended.why else "")
         )
+    # A run that ended before its faults has a cut baseline: that it was thin is no news.
+    cut = bool(out) and run.phase("fault") is None
     out += [
         f"the baseline was not steady: {problem}"
-        for problem in run.baseline_problems()
+        for problem in (golden_mismatches(run) if cut else run.baseline_problems())
         if not any(problem in said for said in out)
     ]
     out += _fault_reasons(run, out)
