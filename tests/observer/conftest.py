@@ -81,8 +81,8 @@ def link(server: ScriptedServer, seen: Seen) -> Iterator[Make]:
                 headers={"Authorization": f"Bearer {SECRET}"},
             ),
             workloads={"clients": workload or Workload(rate=40, max_tokens=8)},
-            settings=ObserverSettings(
-                health_interval="50ms", pilot_interval="100ms", metrics_interval="200ms"
+            settings=ObserverSettings.model_validate(
+                {"health_interval": "50ms", "pilot_interval": "100ms", "metrics_interval": "200ms"}
             ),
             seed=7,
             golden=golden,

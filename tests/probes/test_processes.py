@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -35,7 +36,8 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # killed before it had children
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -167,6 +169,27 @@ def test_the_launchers_file_may_be_torn_truncated_or_replaced(tmp_path: Path) ->
     other.write_text('{"pid": 4}\n{"pid": 5}\n')
     other.replace(path)
     assert file.read() == [{"pid": 4}, {"pid": 5}]
+
+
+def test_a_fork_that_still_carries_its_parents_title_is_not_taken_for_it(
+    server: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vqchaos.probes import processes
+
+    log = Log(tmp_path / "events.jsonl")
+    watch = watch_on(log)
+    log.say("started", server.pid)
+    found = roles(look_until(watch, lambda seen: len(roles(seen)) == 4))
+    worker, real = found["worker"].pid, processes.title_of
+    fresh = watch_on(log)
+    monkeypatch.setattr(
+        processes, "title_of", lambda pid: "VLLM::EngineCore" if pid == worker else real(pid)
+    )
+    assert [e.role for e in fresh.look() if isinstance(e, ProcessStarted)] == ["server"]
+    monkeypatch.setattr(processes, "title_of", real)
+    started = [e for _ in range(3) for e in fresh.look() if isinstance(e, ProcessStarted)]
+    assert {e.role: e.pid for e in started}["worker"] == worker
+    assert len(started) == 3
 
 
 def test_titles() -> None:

@@ -195,11 +195,7 @@ def plan(
     print(f"+ recovery, at most {format_duration(phases.recovery)}")
     print(f"+ settle {format_duration(phases.settle)}, quiet canary")
     for check in experiment.checks:
-        settings = check.model_dump(
-            mode="json", by_alias=True, exclude_defaults=True, exclude={"type", "name"}
-        )
-        told = ", ".join(f"{key} {value}" for key, value in settings.items())
-        print(f"check {check.name or check.type}: {check.summary}" + (f" ({told})" if told else ""))
+        print(f"check {check.name or check.type}: {check.describe()}")
     raise typer.Exit(ExitCode.PASS if ok else ExitCode.UNKNOWN)
 
 

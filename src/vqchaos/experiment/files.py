@@ -34,15 +34,8 @@ def kind_of(document: Document) -> str:
     if len(found) == 1:
         return KINDS[found[0]]
     if not found:
-        raise InvalidFile(
-            [
-                document.problem(
-                    (),
-                    "neither an experiment (`faults:`) nor a stack (`kind:`): one of these keys is "
-                    "required",
-                )
-            ]
-        )
+        message = "neither an experiment (`faults:`) nor a stack (`kind:`): one is required"
+        raise InvalidFile(sorted([*document.problems, document.problem((), message)]))
     names = " and ".join(f"`{key}:`" for key in found)
     raise InvalidFile([document.problem((found[1],), f"{names} cannot both be here", key=True)])
 

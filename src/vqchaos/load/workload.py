@@ -13,9 +13,7 @@ from vqchaos.units import Duration
 class Settings(BaseModel):
     """Frozen; strict about unknown keys, and that text is neither a number nor a truth value."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, strict=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
 
 
 class TokenRange(Settings):

@@ -167,6 +167,8 @@ class ProcessWatch:
         self._emit = emit
         self._now = now
         self._known: dict[int, Known] = {}
+        # Seen once: pid → ((role, start), when).
+        self._candidates: dict[int, tuple[tuple[str, int], float]] = {}
         self._server: int | None = None
         self._first = True
         self._next_search = 0.0
@@ -277,16 +279,24 @@ class ProcessWatch:
                 found.append(ProcessStopped(t=t, role=known.role, pid=known.pid, stopped=stopped))
 
     def _search(self, found: list[Event]) -> None:
+        """New processes below the server, each seen twice with the same title: one that was just
+        forked still carries its parent's."""
         assert self._server is not None
         table = process_table()
+        before, self._candidates = self._candidates, {}
         for pid in below(self._server, table):
             if pid in self._known or (role := role_of(title := title_of(pid))) is None:
                 continue
             stat = table[pid]
-            self._known[pid] = Known(pid, role, stat.start, stopped=False)
+            candidate = (role, stat.start)
+            earlier, t = before.get(pid, (None, self._now() - self._origin))
+            if earlier != candidate:
+                self._candidates[pid] = (candidate, t)
+                continue
+            self._known[pid] = Known(pid, role, stat.start)
             found.append(
                 ProcessStarted(
-                    t=self._now() - self._origin,
+                    t=t,
                     role=role,
                     pid=pid,
                     start_time=create_time(pid),
@@ -295,6 +305,9 @@ class ProcessWatch:
                     title=title,
                 )
             )
+        if self._candidates:
+            self._eager_until = max(self._eager_until, self._now() + _SEARCH_EVERY)
+            return
         if {"engine", "tracker"} <= {known.role for known in self._known.values()}:
             self._eager_until = min(self._eager_until, self._now() + _SEARCH_EVERY)
 

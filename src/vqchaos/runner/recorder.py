@@ -70,6 +70,16 @@ class Recorder:
         elif isinstance(event, HealthProbe):
             self._health = str(event.status) if event.status is not None else event.error
 
+    def watch(self, listener: Callable[[Event], None], instead_of: Callable[[Event], None]) -> None:
+        """From the next event on ``listener`` hears what ``instead_of`` heard; none is lost if
+        ``listener`` was made of what the other kept, under this recorder's lock."""
+        self.listeners[self.listeners.index(instead_of)] = listener
+
+    @property
+    def lock(self) -> threading.Condition:
+        """While it is held, no event is recorded."""
+        return self._changed
+
     def begin_phase(self, phase: str, limit: float | None) -> None:
         """For the live figures; the event itself is the caller's."""
         self.phase = phase

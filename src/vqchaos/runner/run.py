@@ -149,7 +149,8 @@ class Stages:
     def all(self) -> None:
         phases = self._experiment.phases
         rec, observer = self._rec, self._observer
-        rec.listeners.append(self._baseline.append)
+        keep = self._baseline.append
+        rec.listeners.append(keep)
         self._preflight()
         observer.start_load()
         self._phase("warmup", phases.warmup)
@@ -158,10 +159,10 @@ class Stages:
         self._phase("baseline", phases.baseline)
         observer.baseline_over()
         self._require_steady()
-        watch = RecoveryWatch(self._experiment, self._baseline)
-        rec.listeners.remove(self._baseline.append)
-        self._baseline = []
-        rec.listeners.append(watch.add)
+        with rec.lock:  # no event falls between the watch's past and its future
+            watch = RecoveryWatch(self._experiment, self._baseline)
+            rec.watch(watch.add, instead_of=keep)
+            self._baseline = []
         self._fault_phase()
         self._recovery(watch)
         self._settle(watch)

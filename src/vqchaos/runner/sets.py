@@ -23,7 +23,8 @@ from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
-from vqchaos.runner.folder import make_folder, write_json, write_text
+from vqchaos.report.files import write_set
+from vqchaos.runner.folder import make_folder, write_text
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.lock import stack_lock
 from vqchaos.runner.progress import Progress
@@ -214,8 +215,7 @@ class SetRunner:
             skipped=skipped,
             min_valid=min_valid,
         )
-        codes = [ExitCode(int(d.verdict["exit_code"])) for d in result.runs]
-        codes.append(ExitCode(int(result.summary["exit_code"])))
+        codes = [ExitCode(int(result.summary["exit_code"]))]
         if result.error is not None:
             codes.append(result.error.exit_code)
         if self._interrupts.first is not None:
@@ -226,7 +226,7 @@ class SetRunner:
             result.summary["label"] = self._options.label
         if len(result.runs) + len(result.skipped) > 1:
             result.folder = make_folder(self._options.out, "set", self._clock.wall())
-            write_json(result.folder / "summary.json", result.summary)
+            write_set(result.folder, result.summary, [d.verdict for d in result.runs])
 
 
 def _min_valid(run: Sequence[Planned]) -> int | None:
