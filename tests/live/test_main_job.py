@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 EXPERIMENTS = STACK_FILE.parents[1] / "experiments"
 SHORT = ("phases.warmup=1s", "phases.baseline=6s", "phases.settle=2s", "workload.rate=8")
 # On two cores the time to a first token is some 20 ms: a second process doubles it.
-NOISE = ("recovered.slowdown=10.0",)
+NOISE = ("recovered.slowdown=10.0", "observer.max_lag=1s")
 
 
 def arguments(name: str, out: Path, sets: Sequence[str]) -> list[str]:
