@@ -17,14 +17,15 @@ import pytest
 from vqchaos.history.events import Event, ProcessExited, ProcessStarted, ProcessStopped
 from vqchaos.probes.processes import LauncherFile, ProcessWatch, below, read_stat, role_of
 
-# A server whose child is the engine core, whose child is the worker.
+# A server whose child is the engine core, whose child is the worker. The empty quotes keep the
+# shell's own command line from looking like a tracker's.
 TREE = """
 exec_as() { exec -a "$1" "${@:2}"; }
 (
   ( exec_as VLLM::Worker sleep 300 ) &
   exec_as VLLM::EngineCore_DP0 sleep 300
 ) &
-( exec_as "python -c from multiprocessing.resource_tracker import main" sleep 300 ) &
+( exec_as "python -c from multiprocessing.resource""_tracker import main" sleep 300 ) &
 sleep 300 &
 exec sleep 300
 """
