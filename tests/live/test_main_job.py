@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.live.conftest import STACK_FILE
-from vqchaos.history.events import FaultVerified, HealthProbe, RunStarted, StartAttempt
+from vqchaos.history.events import FaultVerified, HealthProbe, Request, RunStarted, StartAttempt
 from vqchaos.history.store import HistoryError, read
 from vqchaos.ledger import Ledger
 from vqchaos.stack.local.stack import LocalStack
@@ -145,6 +145,19 @@ class Witness(threading.Thread):
                 time.sleep(0.02)
 
 
+def around(ran: Ran, moment: float) -> str:
+    """What was asked within some seconds of a moment, a line each: why a window began when."""
+    started, *events = read(ran.folder / "history.jsonl")
+    assert isinstance(started, RunStarted)
+    lines = [json.dumps(ran.verdict["recovery"])]
+    for event in events:
+        at = moment - started.started_mono
+        if isinstance(event, Request) and -1 < event.ended - at and event.due - at < 12:
+            first = None if event.first_token is None else event.first_token - event.due
+            lines.append(f"{event.due - at:7.3f} {event.workload} {event.outcome} {first}")
+    return "\n".join(lines)
+
+
 def test_external_times_agree_with_a_witness(live_stack: LocalStack, tmp_path: Path) -> None:
     from vqchaos.history.events import PhaseStarted
 
@@ -174,7 +187,7 @@ def test_external_times_agree_with_a_witness(live_stack: LocalStack, tmp_path: P
         "recovery_time": recovery["recovery_time"] - (witness.served - witness.killed),
     }
     sys.stderr.write(f"vqchaos minus the witness, seconds: {off}\n")
-    assert all(abs(seconds) <= 0.5 for seconds in off.values()), off
+    assert all(abs(seconds) <= 0.5 for seconds in off.values()), around(ran, witness.served)
 
 
 def test_one_flipped_bit_serves_with_health_200_and_the_canary_sees_it(
