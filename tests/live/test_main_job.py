@@ -152,7 +152,7 @@ def around(ran: Ran, moment: float) -> str:
     lines = [json.dumps(ran.verdict["recovery"])]
     for event in events:
         at = moment - started.started_mono
-        if isinstance(event, Request) and -1 < event.ended - at and event.due - at < 12:
+        if isinstance(event, Request) and event.ended - at > -1 and event.due - at < 12:
             first = None if event.first_token is None else event.first_token - event.due
             lines.append(f"{event.due - at:7.3f} {event.workload} {event.outcome} {first}")
     return "\n".join(lines)
