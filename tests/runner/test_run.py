@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeWorld
-from tests.runner.fake_stack import FakeStack, Lab
+from tests.runner.fake_stack import FakeStack, Lab, events_of
 from tests.scripted_server import ScriptedServer
 from vqchaos.clock import RealClock
 from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, UsageError
@@ -23,9 +23,11 @@ from vqchaos.history.events import (
     PhaseStarted,
     Request,
     RunEnded,
+    StartAttempt,
 )
 from vqchaos.history.store import read
 from vqchaos.ledger import Ledger
+from vqchaos.runner import timeline
 from vqchaos.runner.heal import heal
 from vqchaos.runner.lock import stack_lock
 from vqchaos.runner.sets import Planned, SetOptions, sort_out
@@ -206,3 +208,24 @@ def test_production_needs_yes_and_an_allow_list(lab: Lab) -> None:
         sort_out(planned(lab, LATENCY, allow=["proxy_down"]), lab.stack, yes)
     run, _ = sort_out(planned(lab, LATENCY, allow=["latency"]), lab.stack, yes)
     assert len(run) == 1
+
+
+@pytest.mark.parametrize(("looks", "blamed"), [(2, False), (10**9, True)])
+def test_a_refused_start_may_take_a_moment_to_let_go(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, looks: int, blamed: bool
+) -> None:
+    orphan = Item("process", "42", "a tracker that outlives its parent")
+    left = iter(range(looks))
+
+    def residue() -> list[Item]:
+        tried = lab.stack.world.server.latest
+        refused = tried.state == "exited" and not tried.clean
+        return [orphan] if refused and next(left, None) is not None else []
+
+    monkeypatch.setattr(lab.stack, "residue", residue)
+    monkeypatch.setattr(timeline, "LET_GO", 0.5)
+    result = lab.run(lab.experiment({"type": "port_conflict"}))
+    [attempt] = events_of(StartAttempt, read(result.runs[0].folder / "history.jsonl"))
+    assert isinstance(attempt, StartAttempt)
+    assert attempt.outcome == "exited"
+    assert attempt.left == (["process 42"] if blamed else [])

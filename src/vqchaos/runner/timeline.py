@@ -16,6 +16,7 @@ from vqchaos.stack.protocols import Attempt, Stack
 
 STREAM_WAIT = 5.0  # seconds an instant cut waits for a request to be streaming
 DRAIN_LIMIT = 60.0
+LET_GO = 2.0  # seconds a refused start has to let go of everything; its last process ends after it
 
 
 def injections(experiment: Experiment) -> list[Injection]:
@@ -143,10 +144,19 @@ class FaultPhase:
     def _held_still(self, outcome: str) -> list[str]:
         """What a refused start still holds: processes and shared memory. Files and sockets hold
         nothing; ``no_residue`` looks for those."""
-        if outcome != "exited":
-            return []
-        held = (i for i in self._stack.residue() if i.kind in ("process", "shared_memory"))
-        return [f"{item.kind} {item.name}" for item in held]
+        held: list[str] = []
+
+        def free() -> bool:
+            held[:] = [
+                f"{item.kind} {item.name}"
+                for item in self._stack.residue()
+                if item.kind in ("process", "shared_memory")
+            ]
+            return not held
+
+        if outcome == "exited":
+            self._rec.wait(free, LET_GO)
+        return held
 
 
 def cause_line(fault: StartupFault, log: Sequence[str]) -> str | None:
