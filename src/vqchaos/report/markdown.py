@@ -71,7 +71,8 @@ def set_summary(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str:
         out.append("| " + " | ".join(cells) + " |")
     for item in summary.get("skipped", []):
         out.append(f"| - skipped | {escape(item['experiment'])} | | {escape(item['reason'])} |")
-    out += ["", f"**Recovery over the set:** {escape(set_recovery(summary))}"]
+    if found := set_recovery(summary):
+        out += ["", f"**Recovery over the set:** {escape(found)}"]
     return "\n".join(out) + "\n"
 
 
@@ -85,10 +86,12 @@ def not_passed(verdict: Verdict) -> str:
 
 
 def set_recovery(summary: Mapping[str, Any]) -> str:
-    """The recovery figures of a set of repeats, in a line; of several experiments, each."""
+    """The recovery figures of a set of repeats, in a line; of several experiments, each that ran
+    more than once: what ran once stands in its own row. Empty if that is all of them."""
     groups: Mapping[str, Mapping[str, Any]] = summary["recovery"].get("by_experiment") or {}
     if len(groups) > 1:
-        return "; ".join(f"{name}: {_figures(group)}" for name, group in groups.items())
+        several = {k: g for k, g in groups.items() if g["n"] + g["void"] > 1}
+        return "; ".join(f"{name}: {_figures(group)}" for name, group in several.items())
     return _figures(summary["recovery"])
 
 

@@ -19,6 +19,7 @@ from vqchaos.units import format_duration
 Verdict = Mapping[str, Any]
 STYLES = {"pass": "green", "unknown": "yellow", "fail": "red", "skipped": "dim"}
 _BAR = 26
+_SET_WHY = 160  # characters a run in a set's table; its own table says the rest
 
 
 class _Steps:
@@ -69,7 +70,7 @@ def render_set(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Rende
         text = Text(one_line(verdict["experiment"]), style="bold")
         why = not_passed(verdict)
         if why:
-            text.append("\n" + one_line(why, 500), style="not bold")
+            text.append("\n" + one_line(why, _SET_WHY), style="not bold")
         elif verdict.get("title"):
             text.append("\n" + one_line(verdict["title"]), style="not bold dim")
         table.add_row(_mark(verdict["verdict"]), text, _recovery_time(verdict))
@@ -83,8 +84,10 @@ def render_set(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Rende
         f"  {len(verdicts)} runs, {valid} valid",
         (f", exit code {summary['exit_code']}", "dim"),
     )
-    found = Text.assemble(("recovery  ", "dim"), one_line(set_recovery(summary), 2000))
-    return Group(table, Text(""), foot, found)
+    parts: list[RenderableType] = [table, Text(""), foot]
+    if found := set_recovery(summary):
+        parts.append(Text.assemble(("recovery  ", "dim"), one_line(found, 2000)))
+    return Group(*parts)
 
 
 def _mark(verdict: str) -> Text:
