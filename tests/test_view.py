@@ -10,6 +10,9 @@ from vqchaos.history.events import (
     PILOT,
     Event,
     FaultFailed,
+    FaultRecorded,
+    FaultUndone,
+    FaultVerified,
     HealthProbe,
     LagProbe,
     ProcessExited,
@@ -18,6 +21,7 @@ from vqchaos.history.events import (
     RunEnded,
 )
 from vqchaos.view import RunView, figures, stalled_at
+from vqchaos.view.faults import fault_records
 
 EXTERNAL = {"faults": [{"type": "external"}]}
 
@@ -283,3 +287,28 @@ def test_bands_script_the_world() -> None:
     world = World()
     world.bands.append(Band(3, 4, lambda r: failed(r, "shed", 0.1), None))
     assert view(world).outcomes()["clients"]["baseline"] == {"ok": 72, "shed": 8}
+
+
+def test_of_a_fault_s_several_times_the_worst_is_told() -> None:
+    def recorded(t: float, entry: str) -> FaultRecorded:
+        return FaultRecorded(t=t, fault="f", kind="latency", entry=entry, target=None, held=True)
+
+    def undone(t: float, entry: str, answer: str) -> FaultUndone:
+        return FaultUndone(t=t, fault="f", answer=answer, entry=entry)
+
+    def verified(t: float, answer: str) -> FaultVerified:
+        return FaultVerified(t=t, fault="f", answer=answer, why=str(t))
+
+    begun = [recorded(1, "r.0"), verified(2, "yes"), undone(3, "r.0", "yes")]
+    [once] = fault_records(begun)
+    assert (once.in_force, once.verified, once.recorded_at) == (False, "yes", 1)
+    [again] = fault_records([*begun, recorded(4, "r.1"), verified(5, "no")])
+    assert (again.in_force, again.revert_failed, again.recorded_at) == (True, None, 1)
+    assert (again.verified, again.verified_at, again.verified_why) == ("no", 5, "5")
+    both = [*begun, recorded(4, "r.1"), undone(5, "r.1", "yes")]
+    assert not fault_records(both)[0].in_force
+    [failed] = fault_records([*both, undone(6, "r.0", "no")])
+    assert failed.in_force
+    assert failed.revert_failed == "the world is not as it was before"
+    [mended] = fault_records([*both, undone(6, "r.0", "no"), undone(7, "r.0", "none")])
+    assert not mended.in_force

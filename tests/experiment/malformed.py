@@ -141,6 +141,41 @@ CASES: list[tuple[str, str | bytes, int, int, str]] = [
     ),
     # ---- parts against each other
     (
+        "every without for",
+        HEAD + "faults: [{type: latency, latency: 1s, every: 3s}]\n",
+        3,
+        46,
+        "needs `for`",
+    ),
+    (
+        "every not longer than for",
+        HEAD + "faults: [{type: latency, latency: 1s, for: 3s, every: 3s}]\n",
+        3,
+        55,
+        "longer than `for`",
+    ),
+    (
+        "every too often",
+        HEAD + "faults: [{type: latency, latency: 1s, for: 1ms, every: 10ms}]\n",
+        3,
+        56,
+        "at least 1s",
+    ),
+    (
+        "every past the phase",
+        HEAD + "faults: [{type: latency, latency: 1s, for: 1s, every: 20s}]\n",
+        3,
+        55,
+        "before the second time",
+    ),
+    (
+        "every of a start-up fault",
+        HEAD + "faults: [{type: port_conflict, every: 3s}]\n",
+        3,
+        39,
+        "cannot be repeated",
+    ),
+    (
         "a fault after the phase",
         HEAD + "faults: [{type: external, at: 20s}]\n",
         3,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeWorld
-from tests.runner.fake_stack import FakeStack, Lab, events_of
+from tests.runner.fake_stack import QUICK, FakeStack, Lab, events_of
 from tests.scripted_server import ScriptedServer
 from vqchaos.clock import RealClock
 from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, UsageError
@@ -19,7 +19,9 @@ from vqchaos.history.events import (
     FaultInjected,
     FaultRecorded,
     FaultReverted,
+    FaultUndone,
     FaultVerified,
+    Note,
     PhaseStarted,
     Request,
     RunEnded,
@@ -229,3 +231,27 @@ def test_a_refused_start_may_take_a_moment_to_let_go(
     assert isinstance(attempt, StartAttempt)
     assert attempt.outcome == "exited"
     assert attempt.left == (["process 42"] if blamed else [])
+
+
+def test_every_repeats_a_held_fault_with_an_undo_for_each_time(lab: Lab) -> None:
+    fault = {**LATENCY, "for": "300ms", "every": "1s"}
+    result = lab.run(lab.experiment(fault, phases={**QUICK, "fault": "2500ms"}))
+    [done] = result.runs
+    assert done.verdict["valid"], done.verdict["void_reasons"]
+    events = read(done.folder / "history.jsonl")
+    entries = [e.entry for e in events if isinstance(e, FaultRecorded)]
+    assert len(set(entries)) == 3
+    steps = (FaultInjected, FaultReverted)
+    assert [type(e) for e in events if isinstance(e, steps)] == [*steps] * 3
+    assert [e.entry for e in events if isinstance(e, FaultUndone)] == entries
+    assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+    assert Ledger(lab.stack.state_dir).in_force() == []
+
+
+def test_a_repeat_without_its_target_is_passed_over_and_said(lab: Lab) -> None:
+    kill = {"type": "process_kill", "target": "engine", "every": "1s"}
+    result = lab.run(lab.experiment(kill, phases={**QUICK, "fault": "1500ms"}))
+    events = read(result.runs[0].folder / "history.jsonl")
+    assert len([e for e in events if isinstance(e, FaultInjected)]) == 1
+    assert any("passed over this time" in e.text for e in events if isinstance(e, Note))
+    assert result.runs[0].verdict["valid"], result.runs[0].verdict["void_reasons"]

@@ -180,7 +180,8 @@ def plan(
     print(f"+ fault phase {format_duration(phases.fault)}")
     for fault in experiment.faults:
         name = fault.name or fault.type
-        print(f"  at {format_duration(fault.at)}: {name} ({fault.type})")
+        again = f", every {format_duration(fault.every)}" if fault.every is not None else ""
+        print(f"  at {format_duration(fault.at)}{again}: {name} ({fault.type})")
         reasons = lacking(fault, opened)
         try:
             lines = [] if reasons else fault.plan(opened)

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from vqchaos.experiment.model import Experiment
 from vqchaos.history.events import CANARY, PILOT
 from vqchaos.units import format_duration, format_share
+from vqchaos.view.faults import EXTERNAL
 from vqchaos.yamlfile import Step
 
+LEAST_EVERY = 1.0  # seconds; an injection and its proof take tens of milliseconds
 Broken = tuple[tuple[Step, ...], str]
 
 
@@ -65,12 +67,34 @@ def _times(experiment: Experiment) -> Iterator[Broken]:
             )
         if fault.for_ is not None and not fault.is_held:
             yield (*path, "for"), f"faults[{index}].for: {fault.type} is instant; it has no end"
+        yield from _repeats(experiment, index)
     startup = [index for index, fault in enumerate(experiment.faults) if fault.startup]
     if len(startup) > 1:
         yield (
             ("faults", startup[1]),
             "two faults of the same start: they cannot be told apart; take two experiments",
         )
+
+
+def _repeats(experiment: Experiment, index: int) -> Iterator[Broken]:
+    fault = experiment.faults[index]
+    every, key = fault.every, f"faults[{index}].every"
+    if every is None:
+        return
+    problem = None
+    if fault.startup or fault.type == EXTERNAL:
+        problem = f"{fault.type} cannot be repeated within a run; take `repeat` of the experiment"
+    elif every < LEAST_EVERY:
+        problem = f"expected at least {format_duration(LEAST_EVERY)}"
+    elif fault.is_held and fault.for_ is None:
+        problem = "a held fault that is repeated needs `for`, else its first time never ends"
+    elif fault.for_ is not None and fault.for_ >= every:
+        problem = f"must be longer than `for` ({format_duration(fault.for_)})"
+    elif fault.at + every >= experiment.phases.fault:
+        limit = format_duration(experiment.phases.fault)
+        problem = f"the fault phase of {limit} ends before the second time"
+    if problem is not None:
+        yield ("faults", index, "every"), f"{key}: {problem}"
 
 
 def _checks(experiment: Experiment) -> Iterator[Broken]:

@@ -101,6 +101,10 @@ class Fault(BaseModel):
     for_: Annotated[
         Duration | None, Field(alias="for", description="Ends a held fault before the phase does")
     ] = None
+    every: Annotated[
+        Duration | None,
+        Field(description="Repeats it until the fault phase ends; from one start to the next"),
+    ] = None
 
     @property
     def is_held(self) -> bool:

@@ -242,16 +242,19 @@ class FaultReverted(Event):
     type: ClassVar[str] = "fault.reverted"
     fault: str
     note: str = ""
+    entry: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultUndone(Event):
-    """Proof after the revert. ``answer``: yes, no or none."""
+    """Proof after the revert. ``answer``: yes, no or none. ``entry``: which of the fault's times,
+    by its ledger id; without it, the latest."""
 
     type: ClassVar[str] = "fault.undone"
     fault: str
     answer: str
     why: str = ""
+    entry: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

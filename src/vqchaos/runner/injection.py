@@ -15,6 +15,7 @@ from vqchaos.history.events import (
     FaultReverted,
     FaultUndone,
     FaultVerified,
+    Note,
 )
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.recorder import Recorder
@@ -30,6 +31,8 @@ class Injection:
     number: int
     name: str
     fault: Fault
+    at: float = 0.0  # seconds into the fault phase
+    again: bool = False  # a repeat, by `every`
     entry: Entry | None = None
     injected: bool = False
     over: bool = False  # reverted, or instant and nothing left to do before the phase ends
@@ -61,7 +64,8 @@ class Injector:
 
     def inject(self, item: Injection, *, restarts: bool) -> None:
         """Capture, record, inject, verify. Raises FaultError if a step fails; what was begun is
-        then in the ledger and reverted with the rest."""
+        then in the ledger and reverted with the rest. A repeat that finds no target (the last
+        time killed it, and it is not back yet) is passed over with a note."""
         fault, rec = item.fault, self._recorder
         wall = self._world.clock.wall()
         ticket = Ticket(
@@ -74,6 +78,11 @@ class Injector:
         try:
             state = fault.capture(self._world, ticket)
         except Exception as error:
+            if item.again and isinstance(error, FaultError):
+                text = f"{item.name} passed over this time: {error}"
+                rec.emit(Note(t=rec.t(), text=text))
+                rec.progress.said(text, rec.t())
+                return
             raise self._failed(item, "capture", error) from error
         if isinstance(fault, StartupFault):
             state["restarts"] = restarts
@@ -141,13 +150,13 @@ class Injector:
         """Revert one fault, shielded; None if there is nothing to revert."""
         if not item.in_force or item.entry is None:
             return None
-        rec = self._recorder
+        rec, entry = self._recorder, item.entry
 
         def reverted(note: str) -> None:
-            rec.emit(FaultReverted(t=rec.t(), fault=item.name, note=note))
+            rec.emit(FaultReverted(t=rec.t(), fault=item.name, note=note, entry=entry.id))
 
         with rec.interrupts.shield():
-            outcome = undo(item.entry, self._world, self._ledger, reverted)
+            outcome = undo(entry, self._world, self._ledger, reverted)
             if outcome.done:
                 item.over = True
             else:
@@ -160,6 +169,7 @@ class Injector:
                     fault=item.name,
                     answer=outcome.proof.answer,
                     why=outcome.proof.why,
+                    entry=entry.id,
                 )
             )
         said = "reverted" if outcome.done else "REVERT FAILED"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import StartupFault
@@ -20,12 +20,18 @@ LET_GO = 2.0  # seconds a refused start has to let go of everything; its last pr
 
 
 def injections(experiment: Experiment) -> list[Injection]:
-    """The experiment's faults in order of their time, each with its name."""
+    """The experiment's faults in order of their time, each with its name; one that `every` repeats
+    is there as often as the fault phase has room for it."""
     items = [
-        Injection(number=number, name=fault.name or fault.type, fault=fault)
+        Injection(number=number, name=fault.name or fault.type, fault=fault, at=fault.at)
         for number, fault in enumerate(experiment.faults)
     ]
-    return sorted(items, key=lambda item: (item.fault.at, item.number))
+    for first in list(items):
+        every, times = first.fault.every, 1
+        while every is not None and (at := first.at + times * every) < experiment.phases.fault:
+            items.append(replace(first, number=len(items), at=at, again=True))
+            times += 1
+    return sorted(items, key=lambda item: (item.at, item.number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,10 @@ class Step:
 
 def steps(items: list[Injection], limit: float) -> list[Step]:
     """Injections, and the reverts of held faults that end before the phase does."""
-    out = [Step(item.fault.at, revert=False, item=item) for item in items]
+    out = [Step(item.at, revert=False, item=item) for item in items]
     for item in items:
         if item.fault.is_held and item.fault.for_ is not None:
-            end = item.fault.at + item.fault.for_
+            end = item.at + item.fault.for_
             if end < limit:
                 out.append(Step(end, revert=True, item=item))
     return sorted(out, key=lambda step: (step.at, step.revert))

@@ -16,6 +16,7 @@ from vqchaos.history.events import (
 )
 
 EXTERNAL = "external"
+_RANK = {"no": 0, "none": 1, "yes": 2}
 _BEFORE = ("capture", "inject", "verify")
 
 
@@ -34,8 +35,7 @@ class FaultRecord:
     verified_at: float | None = None
     verified_why: str = ""
     reverted_at: float | None = None
-    undone: str | None = None
-    undone_why: str = ""
+    times: dict[str, FaultUndone | None] = field(default_factory=dict)  # each entry's last proof
     error: str | None = None  # of capture, inject or verify
     revert_error: str | None = None
 
@@ -48,18 +48,35 @@ class FaultRecord:
         return self.injected[0][1] if self.injected else ""
 
     @property
+    def undone(self) -> FaultUndone | None:
+        """The proof of its undo, of the time that fared worst; None if there is none for one."""
+        proofs = self.times.values()
+        found = [proof for proof in proofs if proof is not None]
+        failed = [proof for proof in found if proof.answer == "no"]
+        if failed or len(found) < len(proofs) or not found:
+            return failed[0] if failed else None
+        return found[-1]
+
+    @property
     def in_force(self) -> bool:
         """Announced in the ledger, and never proven undone."""
-        return self.recorded_at is not None and self.undone not in ("yes", "none")
+        return self.recorded_at is not None and not self._proven
 
     @property
     def revert_failed(self) -> str | None:
         """Why its revert failed, if it did and no later one was proven."""
-        if self.undone in ("yes", "none"):
+        if self._proven:
             return None
-        if self.revert_error is not None or self.undone == "no":
-            return self.revert_error or self.undone_why or "the world is not as it was before"
+        proof = self.undone
+        if self.revert_error is not None or proof is not None:
+            why = proof.why if proof is not None else ""
+            return self.revert_error or why or "the world is not as it was before"
         return None
+
+    @property
+    def _proven(self) -> bool:
+        proof = self.undone
+        return proof is not None and proof.answer != "no"
 
 
 def fault_records(events: Iterable[Event]) -> list[FaultRecord]:
@@ -75,18 +92,23 @@ def fault_records(events: Iterable[Event]) -> list[FaultRecord]:
                 record = at(event.fault)
                 record.type, record.target = event.kind, event.target
                 record.held, record.startup = event.held, event.startup
-                record.recorded_at = event.t
+                if record.recorded_at is None:
+                    record.recorded_at = event.t
+                record.times[event.entry] = None
             case FaultInjected():
                 at(event.fault).injected.append((event.t, event.by))
             case FaultVerified():
                 record = at(event.fault)
-                record.verified, record.verified_at = event.answer, event.t
-                record.verified_why = event.why
+                # Of several times, the one that fared worst.
+                worst = 3 if record.verified is None else _RANK.get(record.verified, 0)
+                if _RANK.get(event.answer, 0) < worst:
+                    record.verified, record.verified_at = event.answer, event.t
+                    record.verified_why = event.why
             case FaultReverted():
                 at(event.fault).reverted_at = event.t
             case FaultUndone():
-                record = at(event.fault)
-                record.undone, record.undone_why = event.answer, event.why
+                times = at(event.fault).times
+                times[event.entry or next(reversed(times), "")] = event
             case FaultFailed():
                 record = at(event.fault)
                 if event.step in _BEFORE:
