@@ -19,9 +19,9 @@ import pytest
 from tests.fakes import FakeWorld
 from tests.faults.samples import all_samples, ticket
 from vqchaos.clock import RealClock, wait_until
-from vqchaos.errors import VqchaosError
+from vqchaos.errors import FaultError, VqchaosError
 from vqchaos.faults import REGISTRY
-from vqchaos.faults.base import Fault, State
+from vqchaos.faults.base import Fault, StartupFault, State
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.undo import undo
 from vqchaos.stack.protocols import Capability
@@ -170,6 +170,25 @@ def test_revert_without_inject_changes_nothing(make: Make, name: str) -> None:
     before = trial.world.snapshot()
     trial.revert()
     assert trial.world.snapshot() == before
+    assert trial.undone() == trial.proof
+
+
+@pytest.mark.parametrize("name", [n for n, f in SAMPLES.items() if isinstance(f, StartupFault)])
+def test_what_cannot_be_cleaned_up_does_not_keep_the_service_down(
+    make: Make, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make(name)
+    trial.inject()
+
+    def stuck(world: object, state: State) -> str:
+        raise FaultError("the disk does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(trial.fault), "unapply", stuck)
+        with pytest.raises(VqchaosError, match="the disk does not answer"):
+            trial.revert()
+    assert trial.world.server.latest.clean
+    trial.revert()
     assert trial.undone() == trial.proof
 
 

@@ -202,9 +202,10 @@ class StartupFault(Fault):
         attempt = world.server.attempt()
         if not attempt.clean and attempt.state in ("running", "waiting"):
             world.server.stop()
-        note = cls.unapply(world, state)
-        world.server.start_clean()
-        return note
+        try:
+            return cls.unapply(world, state)
+        finally:  # what cannot be cleaned up does not keep the service down
+            world.server.start_clean()
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
