@@ -255,3 +255,22 @@ def test_a_repeat_without_its_target_is_passed_over_and_said(lab: Lab) -> None:
     assert len([e for e in events if isinstance(e, FaultInjected)]) == 1
     assert any("passed over this time" in e.text for e in events if isinstance(e, Note))
     assert result.runs[0].verdict["valid"], result.runs[0].verdict["void_reasons"]
+
+
+def test_a_signal_does_not_wait_for_a_canary_that_gets_no_answer(lab: Lab) -> None:
+    talk = lab.talk
+
+    def phase(name: str, limit: float | None, t: float) -> None:
+        talk.phases.append(name)
+        if name == "canary (baseline)":
+            lab.stack.http.behaviour = "hang"
+            lab.interrupts.receive(signal.SIGINT)
+
+    talk.phase = phase  # type: ignore[method-assign]
+    result = lab.run(lab.experiment(command(lab), canary={"enabled": True}))
+    assert result.exit_code == ExitCode.SIGINT
+    events = read(result.runs[0].folder / "history.jsonl")
+    assert not any(isinstance(e, FaultRecorded) for e in events)
+    ended = events[-1]
+    assert isinstance(ended, RunEnded)
+    assert (ended.how, ended.t < 30) == ("interrupted", True)

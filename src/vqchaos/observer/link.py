@@ -42,8 +42,15 @@ class ObserverLink:
     observer died, with the end of what it said on standard error.
     """
 
-    def __init__(self, config: ObserverConfig, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        config: ObserverConfig,
+        on_event: Callable[[Event], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``check`` is called during every wait, and may end it by raising (a Ctrl-C)."""
         self._config = config
+        self._check = check
         self._on_event = on_event
         self._changed = threading.Condition()
         self._status = Status()
@@ -196,6 +203,7 @@ class ObserverLink:
             while not condition():
                 if check:
                     self._raise_if_dead()
+                    self._check()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False

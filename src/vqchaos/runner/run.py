@@ -93,7 +93,7 @@ class Run:
 
     def _observed(self, rec: Recorder, ledger: Ledger) -> None:
         how, why, signum = "completed", "", None
-        observer = ObserverLink(self._observer_config(rec), rec.emit)
+        observer = ObserverLink(self._observer_config(rec), rec.emit, self.interrupts.check)
         rec.in_flight = lambda: observer.status.in_flight
         stages = Stages(self, rec, observer, ledger)
         try:
