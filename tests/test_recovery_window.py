@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.histories import World, slowed
-from vqchaos.experiment.model import Recovered
 from vqchaos.history.events import PILOT, Request
 from vqchaos.recovery.window import Rule, Scan
+from vqchaos.scenario import Recovered
 from vqchaos.view import Figures, sent_at
 
 BASE = Figures(count=100, ttft_p50=0.1, ttft_p95=0.1)

@@ -22,6 +22,7 @@ from vqchaos.history.events import (
 )
 from vqchaos.view import RunView, figures, stalled_at
 from vqchaos.view.faults import fault_records
+from vqchaos.view.validity import void_reasons
 
 EXTERNAL = {"faults": [{"type": "external"}]}
 
@@ -139,7 +140,7 @@ def test_failures_are_in_no_latency() -> None:
 
 
 def reasons(world: World, **changes: object) -> str:
-    return "; ".join(view(world, **changes).void_reasons)
+    return "; ".join(void_reasons(view(world, **changes)))
 
 
 def test_an_ordinary_run_is_valid() -> None:
@@ -154,7 +155,7 @@ def test_void_when_the_preflight_failed() -> None:
 def test_a_run_that_ended_early_is_not_blamed_for_its_thin_baseline() -> None:
     events: list[Event] = [RunEnded(t=3.0, how="interrupted", why="interrupted by signal 2")]
     run = RunView(events, experiment())
-    assert run.void_reasons == ["the run was not completed: interrupted, interrupted by signal 2"]
+    assert void_reasons(run) == ["the run was not completed: interrupted, interrupted by signal 2"]
 
 
 @pytest.mark.parametrize("how", ["interrupted", "error"])

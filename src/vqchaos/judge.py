@@ -20,7 +20,7 @@ from vqchaos.report.files import write_run
 from vqchaos.report.verdict import CheckRow, FaultRow, Judgement
 from vqchaos.summary import judge_set
 from vqchaos.view import RunView
-from vqchaos.view.validity import golden_mismatches, reactions
+from vqchaos.view.validity import golden_mismatches, reactions, void_reasons
 
 if TYPE_CHECKING:
     from vqchaos.experiment.model import Experiment
@@ -51,7 +51,7 @@ def judge(
     findings: Findings = []
     rows = [_row(check, run, today, findings) for check in _named(experiment.checks)]
     recovery = recover(run)
-    void = run.void_reasons
+    void = void_reasons(run)
     unclean = _unclean(run, findings)
     _say(run, recovery, findings, rows)
     verdict: Verdict = "unknown" if void else worst([_verdict_of(row) for row in rows])

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:
-    from vqchaos.view import RunView
+from vqchaos.view import RunView
 
 Verdict = Literal["pass", "unknown", "fail"]
 SEVERITY: dict[str, int] = {"pass": 0, "unknown": 1, "fail": 2}

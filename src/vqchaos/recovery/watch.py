@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from vqchaos.history.events import (
     CANARY,
@@ -16,12 +15,10 @@ from vqchaos.history.events import (
 )
 from vqchaos.recovery.frame import frame_of
 from vqchaos.recovery.window import Rule, Scan, Window
+from vqchaos.scenario import Scenario
 from vqchaos.view.faults import EXTERNAL
 from vqchaos.view.requests import order
 from vqchaos.view.run import RunView
-
-if TYPE_CHECKING:  # the model imports the checks, and they read this package
-    from vqchaos.experiment.model import Experiment
 
 _SIGNS = (HealthProbe, ProcessExited, ProcessStopped)
 _FRAME = ("run.", "phase.", "fault.")
@@ -36,7 +33,7 @@ class RecoveryWatch:
     One thread may add while another asks.
     """
 
-    def __init__(self, experiment: Experiment, baseline: Iterable[Event] = ()) -> None:
+    def __init__(self, experiment: Scenario, baseline: Iterable[Event] = ()) -> None:
         self._experiment = experiment
         self._external = any(fault.type == EXTERNAL for fault in experiment.faults)
         self._lock = threading.Lock()

@@ -10,14 +10,11 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from vqchaos.history.events import PILOT, Request
+from vqchaos.scenario import Recovered
 from vqchaos.stats import quantile_sorted
 from vqchaos.view.requests import Figures, order, sent_at, ttft
-
-if TYPE_CHECKING:  # the model imports the checks, and they read this
-    from vqchaos.experiment.model import Recovered
 
 _P95_FROM = 40  # samples; below, the median
 

@@ -36,6 +36,7 @@ from vqchaos.runner.recorder import Recorder
 from vqchaos.runner.timeline import FaultPhase, injections
 from vqchaos.stack.protocols import Item, Stack
 from vqchaos.view import RunView
+from vqchaos.view.validity import baseline_problems
 
 CANARY_TIMEOUT = 60.0
 LEASE_MARGIN = 120.0  # seconds a run may take beyond its phases before its faults are overdue
@@ -199,7 +200,7 @@ class Stages:
 
     def _require_steady(self) -> None:
         """Nothing is injected into a stack that is already sick."""
-        problems = RunView(list(self._baseline), self._experiment).baseline_problems()
+        problems = baseline_problems(RunView(list(self._baseline), self._experiment))
         if problems:
             raise VoidRun("the baseline was not steady: " + "; ".join(problems))
 

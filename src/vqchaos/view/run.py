@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from vqchaos.history.events import (
     CANARY,
@@ -32,14 +32,12 @@ from vqchaos.history.events import (
     RunStarted,
     StartAttempt,
 )
+from vqchaos.scenario import Scenario
 from vqchaos.stats import quantile
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
 from vqchaos.view.requests import Figures, figures, order, sent_at, stalled_at, trouble_at, ttft
-
-if TYPE_CHECKING:  # the model imports the checks, and they read views
-    from vqchaos.experiment.model import Experiment
 
 E = TypeVar("E", bound=Event)
 _NO_SERVICE = frozenset({"misrouted", "corrupted", "malformed"})  # tokens, but not an answer
@@ -54,7 +52,7 @@ class RunView:
     use only requests that were sent in it and ended before the first injection.
     """
 
-    def __init__(self, events: Sequence[Event], experiment: Experiment) -> None:
+    def __init__(self, events: Sequence[Event], experiment: Scenario) -> None:
         self.events = events
         self.experiment = experiment
         self._by_type: dict[type[Event], list[Event]] = defaultdict(list)
@@ -368,18 +366,3 @@ class RunView:
         since = span.start if span is not None else 0.0
         late = [s for e in self.all(LagProbe) if e.t >= since for s in e.samples]
         return quantile(late, 0.99)
-
-    # ------------------------------------------------------------ validity
-
-    def baseline_problems(self) -> list[str]:
-        """Why the baseline is not steady; empty if it is."""
-        from vqchaos.view.validity import baseline_problems  # noqa: PLC0415 - it reads a view
-
-        return baseline_problems(self)
-
-    @cached_property
-    def void_reasons(self) -> list[str]:
-        """Why this run shows nothing; empty if it is valid."""
-        from vqchaos.view.validity import void_reasons  # noqa: PLC0415 - it reads a view
-
-        return void_reasons(self)

@@ -91,7 +91,7 @@ def void_reasons(run: RunView) -> list[str]:
     cut = bool(out) and run.phase("fault") is None
     out += [
         f"the baseline was not steady: {problem}"
-        for problem in (golden_mismatches(run) if cut else run.baseline_problems())
+        for problem in (golden_mismatches(run) if cut else baseline_problems(run))
         if not any(problem in said for said in out)
     ]
     out += _fault_reasons(run, out)
