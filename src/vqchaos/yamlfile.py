@@ -24,6 +24,8 @@ DEPTH_LIMIT = 50
 TEXT_KEYS = frozenset({"args", "env", "command", "inject", "revert", "verify", "headers_env"})
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?\.[0-9]+([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+")
+# libyaml's parser where PyYAML has it, else PyYAML's own, some ten times slower.
+_FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS = ("", "~", "null")
 _PLAIN_TAGS = {
     "tag:yaml.org,2002:" + name
@@ -151,11 +153,10 @@ def _decoded(data: bytes, name: str) -> str:
     return text
 
 
-def _compose(text: str, name: str) -> list[yaml.Node]:
-    """The documents of the text, at most two. Depth is checked on the events, before PyYAML's own
-    recursion over them."""
+def _measure(text: str, name: str, loader: Any) -> None:
+    """Raises InvalidFile for what is nested too deeply or too much."""
     depth = 0
-    for events, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader), 1):
+    for events, event in enumerate(yaml.parse(text, Loader=loader), 1):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -165,9 +166,18 @@ def _compose(text: str, name: str) -> list[yaml.Node]:
         if depth > DEPTH_LIMIT:
             message = f"nested too deeply (at most {DEPTH_LIMIT} levels)"
             raise InvalidFile([Problem(name, mark.line + 1, mark.column + 1, message)])
-        if events > 4 * NODE_LIMIT:
+        if events > 2 * NODE_LIMIT + 8:  # a collection is two events, its start and its end
             message = f"too many values (at most {NODE_LIMIT})"
             raise InvalidFile([Problem(name, mark.line + 1, mark.column + 1, message)])
+
+
+def _compose(text: str, name: str) -> list[yaml.Node]:
+    """The documents of the text, at most two. Depth and number are checked on the events, before
+    PyYAML's own recursion over them."""
+    try:
+        _measure(text, name, _FAST_LOADER)
+    except yaml.YAMLError:  # the two parsers differ in what they refuse, and in their words
+        _measure(text, name, yaml.SafeLoader)
     out: list[yaml.Node] = []
     for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
         if isinstance(node, yaml.Node):

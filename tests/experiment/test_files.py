@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,12 @@ def problems_of(path: Path) -> list[tuple[int, int, str]]:
 @pytest.mark.parametrize(
     ("text", "line", "column", "said"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
 )
-def test_a_malformed_file_is_named_in_under_a_second(
+def test_a_malformed_file_is_named(  # how fast: benchmarks/validation.py
     tmp_path: Path, text: str | bytes, line: int, column: int, said: str
 ) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    began = time.process_time()
     problems = problems_of(path)
-    assert time.process_time() - began < 1.0
     assert [m for at_line, at_column, m in problems if (at_line, at_column) == (line, column)], (
         problems
     )

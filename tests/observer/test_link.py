@@ -169,9 +169,7 @@ def test_tokens_on_demand(link: Make, server: ScriptedServer, seen: Seen) -> Non
     assert observer.token(direct=False, timeout=5)
     assert not observer.token(direct=True, timeout=5)
     server.behaviour = "hang"
-    started = time.monotonic()
     assert not observer.token(direct=False, timeout=0.2)
-    assert time.monotonic() - started < 2
     seen.wait(Request, workload="pilot", outcome="refused")  # the pilot asks the server itself
     observer.baseline_over()
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -222,30 +221,29 @@ CALLS: dict[str, Callable[[ToxiproxyControl], object]] = {
     "version": lambda c: c.version(),
     "ensure_proxy": lambda c: c.ensure_proxy("127.0.0.1:9", "127.0.0.1:10"),
 }
+HANGS = pytest.mark.timeout(30)  # a call that ignores its own 0.1 s never ends
 each_call = pytest.mark.parametrize("call", list(CALLS.values()), ids=list(CALLS))
 
 
+@HANGS
 @each_call
 def test_a_mute_port_is_an_error_in_bounded_time(call: Callable[..., object]) -> None:
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        began = time.monotonic()
         with pytest.raises(StackError, match="no answer"):
             call(ToxiproxyControl(url, "llm", url, timeout=0.1))
-        assert time.monotonic() - began < 3.0
 
 
+@HANGS
 @each_call
 def test_a_dripping_server_is_an_error_in_bounded_time(
     control: ToxiproxyControl, toxiproxy: FakeToxiproxy, call: Callable[..., object]
 ) -> None:
     toxiproxy.drip = "."  # each byte in time, the answer never: a socket timeout does not help
-    began = time.monotonic()
     with pytest.raises(StackError, match="no answer"):
         call(brief(toxiproxy))
-    assert time.monotonic() - began < 4.0
 
 
 @each_call
@@ -380,10 +378,9 @@ def test_an_exchange_without_an_answer_is_none(
     assert control.timed_connect(0.1) is None
 
 
+@HANGS
 def test_an_exchange_with_a_dripping_server_is_bounded(
     control: ToxiproxyControl, toxiproxy: FakeToxiproxy
 ) -> None:
     toxiproxy.drip = "GET /health"
-    began = time.monotonic()
     assert control.timed_connect(0.1) is None
-    assert time.monotonic() - began < 3.0
