@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fast live down install dev clean
+.PHONY: help demo test lint fast undo live down install dev clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,7 @@ demo: install ## Set everything up, bring a real vLLM up, break it eight ways, s
 down: install ## End the demo's stack and leave nothing behind
 	$(BIN)/vqchaos down
 
-test: lint fast live ## Everything: lint, types, fast tests, tests on a real vLLM and Toxiproxy
+test: lint fast undo live ## Everything: lint, types, fast tests, killed runners, a real vLLM and Toxiproxy
 
 lint: dev
 	$(BIN)/ruff check .
@@ -26,6 +26,9 @@ lint: dev
 
 fast: dev ## The fast tests alone
 	$(BIN)/pytest
+
+undo: dev ## The crash suite's fast half alone: real runners and watchdogs, killed at each step
+	$(BIN)/pytest -m crash tests/crash
 
 live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 	$(BIN)/pytest -m live tests/live

@@ -154,7 +154,7 @@ class FakeProxy:
             return list(self.listed.values())
 
     def add(self, toxic: Toxic) -> None:
-        with self._world.call("proxy.add", mutates=True):
+        with self._world.call("proxy.add", mutates=toxic.type != "noop"):
             self._reach()
             if toxic.name in self.listed:
                 raise StackError(f"the proxy has a toxic called {toxic.name} already")

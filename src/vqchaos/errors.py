@@ -119,7 +119,7 @@ class UncleanError(VqchaosError):
 class Interrupted(VqchaosError):
     """Stopped by a signal; ``signum`` decides the exit code."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"interrupted by signal {signum}")
+    def __init__(self, signum: int, why: str = "") -> None:
+        super().__init__(why or f"interrupted by signal {signum}")
         self.signum = signum
         self.exit_code = ExitCode(128 + signum)

@@ -2,7 +2,8 @@
 
 ``ledger.jsonl`` in the stack's state folder: one record a line, appended and fsynced *before* a
 fault is injected. A fault is in force from its ``recorded`` line until its ``undone`` line. A torn
-last line is ignored. ``heal`` reads nothing else of a run.
+last line is ignored. ``heal``, ``abort`` and the watchdog read nothing else of a run.
+``docs/safety.md`` documents the format.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Entry:
     deadline_wall: float = 0.0
     runner_pid: int = 0
     runner_start: float = 0.0
+    folder: str = ""  # of the run, for whoever completes its history
 
 
 class Ledger:
@@ -48,10 +50,13 @@ class Ledger:
         self._append({"schema": SCHEMA, "record": "recorded", **asdict(entry)})
 
     def undone(self, entry_id: str, note: str = "") -> None:
-        """The fault is no longer in force. An empty ledger is removed."""
-        self._append({"schema": SCHEMA, "record": "undone", "id": entry_id, "note": note})
-        if not self.in_force():
+        """The fault is no longer in force. An empty ledger is removed, which a full disk allows."""
+        left = {entry.id for entry in self.in_force()}
+        if entry_id in left and len(left) > 1:
+            self._append({"schema": SCHEMA, "record": "undone", "id": entry_id, "note": note})
+        elif left <= {entry_id} and self.path.exists():
             self.path.unlink(missing_ok=True)
+            self._sync_folder()
 
     def in_force(self) -> list[Entry]:
         """Entries without an ``undone``, oldest first.
@@ -100,11 +105,14 @@ class Ledger:
         finally:
             os.close(fd)
         if new:
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _end_torn_line(self, fd: int) -> None:
         """A crash in mid-write leaves half a line: cut it off, so that the next stays whole. A

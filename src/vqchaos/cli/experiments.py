@@ -59,10 +59,15 @@ def run(
     keep_residue: Annotated[
         bool, typer.Option("--keep-residue", help="Leave orphans for a closer look.")
     ] = False,
+    no_watchdog: Annotated[
+        bool,
+        typer.Option("--no-watchdog", help="Killed, this process leaves its faults to heal."),
+    ] = False,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """All files are checked before anything is injected. Every fault is in a ledger on disk before
-    it is injected and is reverted whatever happens; Ctrl-C reverts and ends."""
+    it is injected and is reverted whatever happens; Ctrl-C reverts and ends, and if this process is
+    killed, its watchdog reverts. `vqchaos abort` stops it from another terminal."""
     from vqchaos.runner.sets import SetOptions
 
     planned = load_all(files, sets)
@@ -74,6 +79,7 @@ def run(
         no_skip=no_skip,
         keep_residue=keep_residue,
         label=label,
+        watchdog=not no_watchdog,
     )
     result = run_set(planned, opened, options, as_json=as_json)
     raise typer.Exit(result.exit_code)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from vqchaos.cli.common import open_named_stack, say, show_error
 from vqchaos.clock import RealClock
 from vqchaos.errors import ExitCode, StackLocked, VqchaosError, worst
-from vqchaos.runner.heal import Healed, heal
+from vqchaos.ledger import Entry
+from vqchaos.load.text import clean
+from vqchaos.runner.aftermath import Healed
+from vqchaos.runner.heal import heal
 from vqchaos.stack.protocols import Stack
 from vqchaos.units import format_duration
 
@@ -24,18 +30,22 @@ def heal_stacks(name: str | None, *, dry_run: bool, as_json: bool) -> ExitCode:
         try:
             healed = heal(stack, clock, dry_run=dry_run)
         except StackLocked as error:
-            say(f"{stack.name}: {error.message}")
             if name is not None:
                 codes.append(show_error(error))
+            else:
+                say(f"{stack.name}: {error.message}")
+            continue
+        except VqchaosError as error:  # go on with the other stacks
+            codes.append(show_error(error))
             continue
         out.append(as_data(healed, clock.wall()))
         if not as_json:
             show(healed, clock.wall(), dry_run=dry_run)
-        if healed.found and not healed.clean:
+        if not healed.clean:
             codes.append(ExitCode.UNCLEAN)
     if as_json:
         print(json.dumps(out))
-    elif not any(item["faults"] for item in out):
+    elif not any(item["faults"] or item["live"] or item["left"] for item in out):
         print("no faults in force")
     return worst(codes)
 
@@ -62,6 +72,7 @@ def as_data(healed: Healed, now: float) -> dict[str, Any]:
     done = {item.entry.id: item for item in healed.undone}
     return {
         "stack": healed.stack,
+        "clean": healed.clean,
         "faults": [
             {
                 "id": entry.id,
@@ -69,7 +80,8 @@ def as_data(healed: Healed, now: float) -> dict[str, Any]:
                 "type": entry.type,
                 "target": entry.target,
                 "run": entry.run,
-                "age": round(now - entry.recorded_wall, 1),
+                "owner": {"pid": entry.runner_pid, "alive": owner_alive(entry)},
+                "age": round(max(0.0, now - entry.recorded_wall), 1),
                 "undone": done[entry.id].done if entry.id in done else None,
                 "note": done[entry.id].note if entry.id in done else "",
                 "why": done[entry.id].proof.why if entry.id in done else "",
@@ -77,14 +89,34 @@ def as_data(healed: Healed, now: float) -> dict[str, Any]:
             }
             for entry in healed.found
         ],
+        "live": [
+            {"mark": mark.toxic.name, "run": mark.run, "left": round(mark.deadline - now, 1)}
+            for mark in healed.live
+        ],
+        "left": [asdict(item) for item in healed.left],
+        "problems": healed.problems,
     }
+
+
+def owner_alive(entry: Entry) -> bool:
+    """Does the runner that injected it live?"""
+    try:
+        created = psutil.Process(entry.runner_pid).create_time()
+    except (psutil.Error, ValueError):
+        return False
+    return abs(created - entry.runner_start) < 0.02
 
 
 def show(healed: Healed, now: float, *, dry_run: bool) -> None:
     """For a person: each fault, what became of it, and the manual steps where it stayed."""
-    for fault in as_data(healed, now)["faults"]:
-        age = format_duration(max(0.0, fault["age"]))
-        head = f"{healed.stack}: {fault['fault']} ({fault['type']}) of {fault['run']}, {age} old"
+    data = as_data(healed, now)
+    for fault in data["faults"]:
+        age = format_duration(fault["age"])
+        owner = "alive" if fault["owner"]["alive"] else "dead"
+        head = (
+            f"{healed.stack}: {clean(fault['fault'])} ({fault['type']}) of {clean(fault['run'])}, "
+            f"{age} old, its runner (process {fault['owner']['pid']}) {owner}"
+        )
         if dry_run:
             print(f"{head}: would be reverted")
         elif fault["undone"]:
@@ -92,4 +124,13 @@ def show(healed: Healed, now: float, *, dry_run: bool) -> None:
         else:
             print(f"{head}: NOT reverted: {fault['why']}")
             for line in fault["manual"]:
-                print(f"    by hand: {line}")
+                print(f"    by hand: {clean(line, 400)}")
+    for mark in data["live"]:
+        print(
+            f"{healed.stack}: {clean(mark['mark'])} is another run's that may still go on: left "
+            f"alone (it expires in {format_duration(max(0.0, mark['left']))})"
+        )
+    for item in data["left"]:
+        print(f"{healed.stack}: still there: {item['kind']} {clean(item['name'], 400)}")
+    for problem in data["problems"]:
+        print(f"{healed.stack}: {clean(problem, 400)}")

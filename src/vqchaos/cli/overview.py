@@ -25,6 +25,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("run", "Run experiments: files or folders, in order."),
             ("plan", "Each step with its undo, resolved on the live stack; touches nothing."),
             ("validate", "Check files strictly; every error at once, with its place."),
+            ("abort", "Stop the live run from any terminal: it reverts and ends."),
+            ("mark", 'Put a note, or "the fault is now", into the live run\'s history.'),
             ("heal", "Revert what a dead run left in force."),
         ),
     ),

@@ -23,6 +23,7 @@ from vqchaos.stack.protocols import (
     ProxyControl,
     ServerControl,
     StartOverride,
+    Toxic,
 )
 from vqchaos.units import Duration
 
@@ -141,6 +142,12 @@ class Fault(BaseModel):
     def verify_undone(cls, world: World, state: State) -> Verification:
         """Is the world as before?"""
         raise NotImplementedError
+
+    @classmethod
+    def from_mark(cls, toxic: Toxic) -> State | None:
+        """The state that undoes the fault of this type which left ``toxic`` in the world; None if
+        it is of another type. For a run whose ledger is lost."""
+        return None
 
     @classmethod
     def manual(cls, state: State) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from vqchaos.units import Duration, format_duration
 
 Words = Annotated[list[str], Field(min_length=1)]
 _OUTPUT = 400  # characters of a command's output that are kept
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None)
 _READ = 8 * _OUTPUT  # bytes of it that are read
 
 
@@ -71,7 +74,7 @@ class Command(Fault):
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         effect()
-        code, said = _run(self.inject_, self.timeout)
+        code, said = _run(self.inject_, self.timeout, tied=True)
         if code != 0:
             raise FaultError(f"`{self.inject_[0]}` exited {code}: {said or 'no output'}")
 
@@ -106,7 +109,12 @@ class Command(Fault):
         return [" ".join(state["revert"])] if state["revert"] else []
 
 
-def _run(words: Sequence[str], timeout: float) -> tuple[int, str]:
+def _die_with_the_runner() -> None:
+    """In the child: an inject that outlived its killed runner would act after the undo."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _run(words: Sequence[str], timeout: float, *, tied: bool = False) -> tuple[int, str]:
     """Exit code and the end of the output, on one line. Raises FaultError if it cannot run.
 
     What it leaves running in the background stays (that may be the fault), unless its time is up:
@@ -121,6 +129,7 @@ def _run(words: Sequence[str], timeout: float) -> tuple[int, str]:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_die_with_the_runner if tied else None,  # noqa: PLW1509 (one call of C)
             )
         except (OSError, ValueError) as error:  # ValueError: a NUL in a word
             reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -83,5 +83,9 @@ class Latency(Fault):
         return Verification("yes", "the proxy lists it no more")
 
     @classmethod
+    def from_mark(cls, toxic: Toxic) -> State | None:
+        return {"toxic": toxic.name} if toxic.type == "latency" else None
+
+    @classmethod
     def manual(cls, state: State) -> list[str]:
         return [f"delete the toxic {state['toxic']} from the stack's proxy (toxiproxy-cli toxic)"]

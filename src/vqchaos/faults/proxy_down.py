@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 
 from vqchaos.errors import FaultError
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
-from vqchaos.stack.protocols import Capability
+from vqchaos.stack.protocols import Capability, Toxic
 
 
 class ProxyDown(Fault):
-    """Disables the proxy: live connections are closed, new ones refused."""
+    """Disables the proxy: live connections are closed, new ones refused. A toxic that does nothing
+    (``noop``) is its mark there: whoever finds it knows why the proxy is off, and until when."""
 
     held: ClassVar[bool] = True
     cuts_streams: ClassVar[bool] = True
@@ -30,16 +31,21 @@ class ProxyDown(Fault):
             raise FaultError("the proxy is not there", hint="bring the stack up: `vqchaos up`")
         if not world.proxy.enabled():
             raise FaultError("the proxy is off already", hint="enable it, or `vqchaos down` and up")
-        return ["disable the proxy", "undo: enable it again"]
+        return ["mark the proxy, and disable it", "undo: enable it again, remove the mark"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
         if not world.proxy.exists():
             raise FaultError("the proxy is not there", hint="bring the stack up: `vqchaos up`")
-        return {"enabled": world.proxy.enabled(), "token": ticket.token}
+        return {
+            "enabled": world.proxy.enabled(),
+            "mark": ticket.mark,
+            "token": ticket.token,
+        }
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         if not state["enabled"]:
             raise FaultError("the proxy is off already")
+        world.proxy.add(Toxic(state["mark"], "noop", "downstream", 1.0, {}))
         effect()
         world.proxy.set_enabled(False)
 
@@ -55,10 +61,10 @@ class ProxyDown(Fault):
     def revert(cls, world: World, state: State) -> str:
         if not world.proxy.exists():
             return "the proxy is gone; there is nothing to enable"
-        if not state["enabled"]:
-            return "the proxy was off before the run; it stays off"
-        world.proxy.set_enabled(True)
-        return ""
+        if state["enabled"]:
+            world.proxy.set_enabled(True)
+        world.proxy.remove(state["mark"])
+        return "" if state["enabled"] else "the proxy was off before the run; it stays off"
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
@@ -66,7 +72,13 @@ class ProxyDown(Fault):
             return Verification("yes", "the proxy is gone")
         if world.proxy.enabled() != state["enabled"]:
             return Verification("no", "the proxy is not as it was before")
+        if any(toxic.name == state["mark"] for toxic in world.proxy.toxics()):
+            return Verification("no", "the proxy is as before, but for the mark on it")
         return Verification("yes", "the proxy is as it was before")
+
+    @classmethod
+    def from_mark(cls, toxic: Toxic) -> State | None:
+        return {"enabled": True, "mark": toxic.name} if toxic.type == "noop" else None
 
     @classmethod
     def manual(cls, state: State) -> list[str]:

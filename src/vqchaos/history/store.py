@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -15,24 +17,42 @@ class HistoryError(ValueError):
 
 
 class Writer:
-    """Appends events; safe to call from several threads. Each line is flushed to the kernel, so
-    that a killed runner loses nothing that was written."""
+    """Appends events; safe to call from several threads. Each line goes straight to the kernel, so
+    that a killed runner loses nothing that was written. A line that a full disk took in part is
+    cut off again: what follows once there is room stays readable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """A new history, or with ``resume`` one whose runner is dead. Raises OSError."""
         self.path = path
         self._lock = threading.Lock()
-        self._file = path.open("x", encoding="utf-8")
+        new = 0 if resume else os.O_CREAT | os.O_EXCL
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | new, 0o600)
+        self._open = True
+        if resume:
+            _end_torn_line(path, self._fd)
+        self._size = os.fstat(self._fd).st_size
 
     def write(self, event: Event) -> None:
-        line = json.dumps(encode(event), ensure_ascii=False, separators=(",", ":"))
+        line = json.dumps(encode(event), ensure_ascii=False, separators=(",", ":")) + "\n"
+        data = line.encode()
         with self._lock:
-            if not self._file.closed:
-                self._file.write(line + "\n")
-                self._file.flush()
+            if not self._open:
+                return
+            rest = data
+            try:
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._fd, self._size)
+                raise
+            self._size += len(data)
 
     def close(self) -> None:
         with self._lock:
-            self._file.close()
+            if self._open:
+                self._open = False
+                os.close(self._fd)
 
     def __enter__(self) -> Writer:
         return self
@@ -44,6 +64,12 @@ class Writer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _end_torn_line(path: Path, fd: int) -> None:
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        os.ftruncate(fd, data.rfind(b"\n") + 1)
 
 
 def read(path: Path) -> list[Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 from dataclasses import dataclass
+from pathlib import Path
 
 from vqchaos.errors import FaultError, VqchaosError
 from vqchaos.faults.base import Fault, StartupFault, Ticket, World
@@ -46,12 +47,20 @@ class Injector:
     """Injects and reverts; the ledger entry is on disk before anything happens."""
 
     def __init__(
-        self, world: World, ledger: Ledger, recorder: Recorder, *, run: str, seed: int, lease: float
+        self,
+        world: World,
+        ledger: Ledger,
+        recorder: Recorder,
+        *,
+        run: Path,
+        seed: int,
+        lease: float,
     ) -> None:
         self._world = world
         self._ledger = ledger
         self._recorder = recorder
-        self._run = run
+        self._run = run.name
+        self._folder = str(run.resolve())
         self._seed = seed
         self._lease = lease  # seconds after which every fault of this run must be gone
         self._tokens = random.SystemRandom()
@@ -99,10 +108,15 @@ class Injector:
             deadline_wall=ticket.deadline_wall,
             runner_pid=self._runner[0],
             runner_start=self._runner[1],
+            folder=self._folder,
         )
         # From here on the fault may be in force: it is reverted whatever happens.
         item.entry = entry
-        self._ledger.record(entry)
+        try:
+            self._ledger.record(entry)
+        except OSError as error:
+            text = f"{self._ledger.path} cannot be written: {error.strerror}; nothing was injected"
+            raise self._failed(item, "record", FaultError(text)) from error
         rec.emit(
             FaultRecorded(
                 t=rec.t(),

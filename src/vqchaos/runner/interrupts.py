@@ -22,6 +22,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.first: int | None = None
+        self.why = ""
         self.count = 0
         self.on_signal: Callable[[int, int], None] | None = None  # (signum, how many so far)
         self._shields = 0
@@ -34,10 +35,15 @@ class Interrupts:
         if self.on_signal is not None:
             self.on_signal(signum, self.count)
 
+    def abort(self, why: str) -> None:
+        """As SIGTERM, but somebody asked in words. From any thread."""
+        self.why = why
+        self.receive(signal.SIGTERM)
+
     def check(self) -> None:
         """Raise Interrupted if a signal came and no shield is up."""
         if self.first is not None and not self._shields:
-            raise Interrupted(self.first)
+            raise Interrupted(self.first, self.why)
 
     @property
     def pending(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from vqchaos.clock import Clock
+from vqchaos.clock import Clock, wait_until
 from vqchaos.errors import StackLocked
 from vqchaos.units import format_duration
 
@@ -34,28 +34,30 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def stack_lock(folder: Path, what: str, clock: Clock) -> Iterator[None]:
-    """Hold the stack for ``what`` (shown to whoever meets the lock).
+def stack_lock(
+    folder: Path, what: str, clock: Clock, *, role: str = "run", patience: float = 0.0
+) -> Iterator[None]:
+    """Hold the stack for ``what`` (shown to whoever meets the lock). ``role``: run, heal, abort or
+    watchdog; all but a run end by themselves.
 
-    Raises StackLocked at once if another run holds it.
+    Raises StackLocked if another still holds it after ``patience`` seconds.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not wait_until(lambda: _taken(fd), patience, clock, every=0.02):
             info = _read(fd)
             age = clock.wall() - float(info.get("since_wall", clock.wall()))
             raise StackLocked(
                 f"the stack is held by {info.get('what', 'another run')} "
                 f"(process {info.get('pid', '?')}) for {format_duration(max(0.0, age))}",
-                hint="wait for it to end, or interrupt that process: it reverts and ends",
-            ) from None
+                hint="wait for it to end, or stop it: `vqchaos abort`",
+            )
         record = {
             "pid": os.getpid(),
             "start_time": psutil.Process().create_time(),
             "what": what,
+            "role": role,
             "since_wall": clock.wall(),
         }
         os.ftruncate(fd, 0)
@@ -63,6 +65,14 @@ def stack_lock(folder: Path, what: str, clock: Clock) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read(fd: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +38,33 @@ class Progress(Protocol):
     def tick(self, snapshot: Snapshot) -> None: ...
 
     def run_ended(self, verdict: dict[str, Any], folder: Path) -> None: ...
+
+
+class Guarded:
+    """Another progress whose terminal may be closed at any moment: an undo goes on all the same."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+
+    def run_started(self, experiment: str, title: str, number: int, of: int) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._inner.run_started(experiment, title, number, of)
+
+    def phase(self, name: str, limit: float | None, t: float) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._inner.phase(name, limit, t)
+
+    def said(self, text: str, t: float | None = None) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._inner.said(text, t)
+
+    def tick(self, snapshot: Snapshot) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._inner.tick(snapshot)
+
+    def run_ended(self, verdict: dict[str, Any], folder: Path) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._inner.run_ended(verdict, folder)
 
 
 class Silent:

@@ -34,6 +34,7 @@ from vqchaos.runner.leftovers import leftovers
 from vqchaos.runner.progress import Progress
 from vqchaos.runner.recorder import Recorder
 from vqchaos.runner.timeline import FaultPhase, injections
+from vqchaos.runner.watchdog import Guard, NoGuard
 from vqchaos.stack.protocols import Item, Stack
 from vqchaos.view import RunView
 from vqchaos.view.validity import baseline_problems
@@ -67,6 +68,8 @@ class Run:
     progress: Progress
     interrupts: Interrupts
     options: Options = field(default_factory=Options)
+    watchdog: Guard = field(default_factory=NoGuard)
+    recorder: Recorder | None = None  # while it runs
     error: Exception | None = None  # an error of vqchaos itself, for the log
 
     def execute(self) -> None:
@@ -75,6 +78,8 @@ class Run:
         write_experiment(self.folder, self.experiment)
         write_json(self.folder / "stack.json", self.stack.describe())
         rec = Recorder(self.folder / "history.jsonl", self.clock, self.interrupts, self.progress)
+        self.recorder = rec
+        self.watchdog.run_begins(self.folder, self._longest())
         try:
             rec.emit(
                 RunStarted(
@@ -90,7 +95,16 @@ class Run:
             )
             self._observed(rec, ledger)
         finally:
+            self.recorder = None
+            self.watchdog.run_over()
             rec.close()
+
+    def _longest(self) -> float:
+        """Seconds after which a run that is not over hangs: its phases, recovery twice (relapse),
+        three canaries, and a margin."""
+        phases = self.experiment.phases
+        steady = phases.warmup + phases.baseline + phases.fault + phases.settle
+        return steady + 2 * phases.recovery + 3 * CANARY_TIMEOUT + LEASE_MARGIN
 
     def _observed(self, rec: Recorder, ledger: Ledger) -> None:
         how, why, signum = "completed", "", None
@@ -144,7 +158,7 @@ class Stages:
         phases = run.experiment.phases
         lease = phases.fault + phases.recovery + LEASE_MARGIN
         self._injector = Injector(
-            run.stack, ledger, rec, run=run.folder.name, seed=run.seed, lease=lease
+            run.stack, ledger, rec, run=run.folder, seed=run.seed, lease=lease
         ).owned_by(os.getpid(), me.create_time())
 
     def all(self) -> None:
@@ -160,6 +174,7 @@ class Stages:
         self._phase("baseline", phases.baseline)
         observer.baseline_over()
         self._require_steady()
+        rec.emit(Note(t=rec.t(), text=self._run.watchdog.ensure()))
         with rec.lock:  # no event falls between the watch's past and its future
             watch = RecoveryWatch(self._experiment, self._baseline)
             rec.watch(watch.add, instead_of=keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import traceback
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from vqchaos.errors import (
     CapabilityMissing,
     ExitCode,
     Interrupted,
+    StackError,
     UncleanError,
     UsageError,
     VqchaosError,
@@ -23,16 +25,26 @@ from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
+from vqchaos.load.text import clean
 from vqchaos.report.files import write_set
+from vqchaos.runner import marks
+from vqchaos.runner.abort import refuse_if_blocked
+from vqchaos.runner.control import listening
+from vqchaos.runner.desk import Desk
 from vqchaos.runner.folder import make_folder, write_text
 from vqchaos.runner.interrupts import Interrupts
-from vqchaos.runner.lock import stack_lock
-from vqchaos.runner.progress import Progress
+from vqchaos.runner.lock import holder, stack_lock
+from vqchaos.runner.progress import Guarded, Progress
 from vqchaos.runner.run import Options, Run
+from vqchaos.runner.watchdog import NoGuard, Watchdog
 from vqchaos.stack.attach import AttachStack
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.opening import remember
 from vqchaos.stack.protocols import Stack
+from vqchaos.units import format_duration
+
+LOCK_PATIENCE = 60.0  # seconds for a watchdog or a heal at work; for a run nobody waits
+_NO = "if this runner is killed, its faults stay until `vqchaos heal`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class SetOptions:
     no_skip: bool = False
     keep_residue: bool = False
     label: str | None = None
+    watchdog: bool = True
 
 
 def lacking(fault: Fault, stack: Stack) -> list[str]:
@@ -143,30 +156,52 @@ class SetRunner:
     ) -> None:
         self._stack = stack
         self._clock = clock
-        self._progress = progress
+        self._progress = Guarded(progress)
         self._interrupts = interrupts
         self._options = options
+        self._desk = Desk(interrupts)
+        self._watchdog: Watchdog | NoGuard = NoGuard()
 
     def run(self, planned: Sequence[Planned]) -> SetResult:
         result = SetResult()
         run, result.skipped = sort_out(planned, self._stack, self._options)
         repeats = [(p, n) for p in run for n in range(self._repeats(p.experiment))]
-        with stack_lock(self._stack.state_dir, self._what(planned), self._clock):
-            if isinstance(self._stack, (LocalStack, AttachStack)):
-                remember(self._stack)  # so that `heal` finds it without its file
+        folder = self._stack.state_dir
+        with (
+            stack_lock(folder, self._what(planned), self._clock, patience=_patience(folder)),
+            listening(folder, self._desk),
+        ):
+            refuse_if_blocked(folder, self._clock)
             try:
-                for number, (plan, _) in enumerate(repeats, 1):
-                    self._interrupts.check()
-                    done = self._one(plan, number, len(repeats))
-                    result.runs.append(done)
-                    if done.verdict["exit_code"] == ExitCode.UNCLEAN:
-                        break
+                with contextlib.closing(self._guard()) as self._watchdog:
+                    self._all(repeats, result)
             except Interrupted:
                 pass  # nothing was running: the summary says what was done before
             except VqchaosError as error:
                 result.error = error
+            except OSError as error:  # a full disk, a folder that is gone
+                where = f"{error.filename}: " if error.filename else ""
+                result.error = VqchaosError(
+                    f"{where}{error.strerror}", hint="make room, or name another folder with --out"
+                )
         self._summarise(result, min_valid=_min_valid(run))
         return result
+
+    def _guard(self) -> Watchdog | NoGuard:
+        """Whoever reverts if this process cannot; none for a stack that another process could not
+        open."""
+        if not isinstance(self._stack, (LocalStack, AttachStack)):
+            return NoGuard()
+        remember(self._stack)  # so that `heal` finds it without its file
+        return Watchdog(self._stack) if self._options.watchdog else NoGuard("--no-watchdog: " + _NO)
+
+    def _all(self, repeats: list[tuple[Planned, int]], result: SetResult) -> None:
+        for number, (plan, _) in enumerate(repeats, 1):
+            self._interrupts.check()
+            done = self._one(plan, number, len(repeats))
+            result.runs.append(done)
+            if done.verdict["exit_code"] == ExitCode.UNCLEAN:
+                break
 
     def _repeats(self, experiment: Experiment) -> int:
         return self._options.repeat or experiment.repeat
@@ -183,6 +218,7 @@ class SetRunner:
                 f"faults of an earlier run are still in force: {names}",
                 hint="revert them with `vqchaos heal`",
             )
+        self._sweep()
         seed = experiment.seed if experiment.seed is not None else secrets.randbelow(2**31)
         folder = make_folder(self._options.out, experiment.name, self._clock.wall())
         self._progress.run_started(experiment.name, experiment.title, number, of)
@@ -195,8 +231,11 @@ class SetRunner:
             progress=self._progress,
             interrupts=self._interrupts,
             options=Options(keep_residue=self._options.keep_residue, golden=plan.golden),
+            watchdog=self._watchdog,
         )
+        self._desk.run = run
         run.execute()
+        self._desk.run = None
         if run.error is not None:
             logs = folder / "logs"
             logs.mkdir(exist_ok=True)
@@ -204,6 +243,33 @@ class SetRunner:
         verdict = judge_folder(folder)
         self._progress.run_ended(verdict, folder)
         return Done(folder, verdict)
+
+    def _sweep(self) -> None:
+        """Marks of runs whose ledger is lost: the expired are reverted, a live one is a refusal."""
+        ledger = Ledger(self._stack.state_dir)
+        try:
+            found = marks.find(self._stack, ledger, self._clock)
+        except StackError as error:
+            self._progress.said(f"could not look for marks of earlier runs: {error}")
+            return
+        for mark in found.expired:
+            outcome = marks.revert(mark, self._stack, ledger)
+            text = f"expired mark of run {clean(mark.run)}: {mark.toxic.type} "
+            if not outcome.done:
+                raise UncleanError(
+                    f"{text}could not be reverted: {outcome.proof.why}",
+                    hint="; ".join(outcome.manual) or None,
+                )
+            self._progress.said(f"{text}reverted")
+        if found.live:
+            mark = found.live[0]
+            left = format_duration(max(0.0, mark.deadline - self._clock.wall()))
+            raise UncleanError(
+                f"run {clean(mark.run)}, which is not of this machine or has lost its ledger, has "
+                f"a {mark.toxic.type} in force on this proxy for another {left} at most",
+                hint="wait for it, stop it where it runs, or delete the toxic "
+                f"{clean(mark.toxic.name)} if you know that it is dead",
+            )
 
     def _summarise(self, result: SetResult, min_valid: int | None) -> None:
         skipped = [
@@ -227,6 +293,11 @@ class SetRunner:
         if len(result.runs) + len(result.skipped) > 1:
             result.folder = make_folder(self._options.out, "set", self._clock.wall())
             write_set(result.folder, result.summary, [d.verdict for d in result.runs])
+
+
+def _patience(folder: Path) -> float:
+    live = holder(folder)
+    return LOCK_PATIENCE if live is not None and live.get("role", "run") != "run" else 0.0
 
 
 def _min_valid(run: Sequence[Planned]) -> int | None:

@@ -87,5 +87,8 @@ def undo(
         proof = Verification("no", f"{type(error).__name__}: {error}")
     done = proof.answer != "no"
     if done:
-        ledger.undone(entry.id, note)
+        try:
+            ledger.undone(entry.id, note)
+        except OSError as error:  # it is undone all the same; the entry will be looked at again
+            note = f"{note}; ".lstrip("; ") + f"the ledger cannot be written: {error.strerror}"
     return Undo(entry=entry, done=done, note=note, proof=proof, manual=manual)

@@ -118,7 +118,10 @@ class AttachStack:
         from vqchaos.stack.toxiproxy import ToxiproxyControl  # noqa: PLC0415 (imports requests)
 
         return ToxiproxyControl(
-            self.file.proxy_api.rstrip("/"), self.file.proxy_name, self.endpoints.client_url
+            # Not `endpoints`: an undo must not need the user's keys.
+            self.file.proxy_api.rstrip("/"),
+            self.file.proxy_name,
+            _base(self.file.url),
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,22 +35,32 @@ def open_stack(
 def remember(stack: AnyStack) -> None:
     """Into the stack's state folder: enough to open it again when its file is gone. No secrets:
     a stack file holds the names of variables, never their values."""
-    data = {"path": str(stack.path), "file": stack.file.model_dump(mode="json", by_alias=True)}
-    write_json(stack.state_dir / _REMEMBERED, data)
+    write_json(stack.state_dir / _REMEMBERED, recipe(stack))
+
+
+def recipe(stack: AnyStack) -> dict[str, Any]:
+    """What ``from_recipe`` needs, in another process."""
+    return {"path": str(stack.path), "file": stack.file.model_dump(mode="json", by_alias=True)}
+
+
+def from_recipe(data: dict[str, Any]) -> AnyStack:
+    """Raises KeyError, TypeError or ValidationError if it is none."""
+    file = TypeAdapter[LocalStackFile | AttachStackFile](StackFile).validate_python(data["file"])
+    return open_stack(file, Path(data["path"]))
 
 
 def remembered_stacks() -> Iterator[tuple[Path, AnyStack | VqchaosError]]:
-    """Every stack of this user with a ledger: its state folder, and the stack or why it cannot be
-    opened."""
-    for ledger in sorted(state_home().glob("stacks/*/ledger.jsonl")):
-        folder = ledger.parent
+    """Every stack of this user that a run was made on: its state folder, and the stack or why it
+    cannot be opened (told only if there is a ledger)."""
+    for folder in sorted(state_home().glob("stacks/*")):
+        ledger = folder / "ledger.jsonl"
+        if not ledger.exists() and not (folder / _REMEMBERED).exists():
+            continue
         try:
-            data = read_json(folder / _REMEMBERED) or {}
-            file = TypeAdapter[LocalStackFile | AttachStackFile](StackFile).validate_python(
-                data["file"]
-            )
-            yield folder, open_stack(file, Path(data["path"]))
+            yield folder, from_recipe(read_json(folder / _REMEMBERED) or {})
         except (KeyError, TypeError, ValidationError) as error:
+            if not ledger.exists():
+                continue
             yield (
                 folder,
                 StackError(
