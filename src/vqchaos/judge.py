@@ -164,7 +164,7 @@ def _unclean(run: RunView, findings: Findings) -> bool:
             dirty.append({"kind": "revert_failed", "text": text})
     for item in run.leftovers:
         detail = f" ({item['detail']})" if item.get("detail") else ""
-        text = f"{item.get('kind', '')} {item.get('name', '')} is still there{detail}"
+        text = f"{item.get('kind', '')} {item.get('name', '')} is not as before the run{detail}"
         dirty.append({"kind": "leftover", "text": text})
     findings += dirty
     return bool(dirty)

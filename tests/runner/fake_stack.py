@@ -16,6 +16,7 @@ from vqchaos.history.events import Event
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
+from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.protocols import (
     Capability,
     Endpoints,
@@ -25,6 +26,7 @@ from vqchaos.stack.protocols import (
     ProxyControl,
     ServerControl,
 )
+from vqchaos.stack.readers import look_at_files, look_at_proxy
 
 QUICK = {
     "warmup": "100ms",
@@ -45,6 +47,7 @@ class FakeStack:
     lacks: dict[Capability, str] = field(default_factory=dict)
     environment: str = "test"
     left: list[Item] = field(default_factory=list)
+    things: list[Thing] = field(default_factory=list)  # whatever else must be as before
     name: str = "fake"
     kind: str = "local"
 
@@ -88,6 +91,15 @@ class FakeStack:
     def remove_residue(self) -> list[Item]:
         self.left.clear()
         return []
+
+    def inventory(self, before: Inventory | None = None) -> Inventory:
+        found = Inventory()
+        look_at_files(found, self.world.folder / "model", before)
+        if Capability.PROXY not in self.lacks:
+            look_at_proxy(found, self.proxy)
+        for kind in sorted({thing.kind for thing in self.things}):
+            found.add(kind, [thing for thing in self.things if thing.kind == kind])
+        return found
 
 
 class Talk:

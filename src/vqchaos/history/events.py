@@ -287,8 +287,17 @@ class StartAttempt(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Event):
+    """The world after the run was compared with the world before it; what differs is among the
+    leftovers and the residue. ``looked_at``: kind → how many things, 0 if there was none."""
+
+    type: ClassVar[str] = "world.compared"
+    looked_at: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers(Event):
-    """Ours, still there after the run. Each item: kind, name, detail."""
+    """Ours, still there or changed after the run. Each item: kind, name, detail."""
 
     type: ClassVar[str] = "leftovers"
     items: list[dict[str, str]]
@@ -296,7 +305,7 @@ class Leftovers(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residue(Event):
-    """The stack's own, left behind by its faults. Each item: kind, name, detail."""
+    """The stack's own, left behind or changed by its faults. Each item: kind, name, detail."""
 
     type: ClassVar[str] = "residue"
     items: list[dict[str, str]]
@@ -331,6 +340,7 @@ ALL: tuple[type[Event], ...] = (
     FaultUndone,
     FaultFailed,
     StartAttempt,
+    Compared,
     Leftovers,
     Residue,
     Note,

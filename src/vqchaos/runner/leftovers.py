@@ -5,9 +5,9 @@ from __future__ import annotations
 import psutil
 
 from vqchaos.ledger import Ledger
+from vqchaos.stack.inventory import MARK
 from vqchaos.stack.protocols import Capability, Item, Stack
 
-MARK = "vqchaos."
 TOKEN_VARIABLE = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
 
 

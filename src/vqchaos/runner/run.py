@@ -27,6 +27,7 @@ from vqchaos.ledger import Ledger
 from vqchaos.observer.config import ObserverConfig
 from vqchaos.observer.link import ObserverLink
 from vqchaos.recovery import RecoveryWatch
+from vqchaos.runner.comparison import Comparison, unnamed
 from vqchaos.runner.folder import write_experiment, write_json
 from vqchaos.runner.injection import Injection, Injector
 from vqchaos.runner.interrupts import Interrupts
@@ -154,6 +155,7 @@ class Stages:
         self._experiment = run.experiment
         self._items = injections(run.experiment)
         self._baseline: list[Event] = []
+        self._comparison = Comparison(run.stack, rec)
         me = psutil.Process()
         phases = run.experiment.phases
         lease = phases.fault + phases.recovery + LEASE_MARGIN
@@ -166,6 +168,7 @@ class Stages:
         rec, observer = self._rec, self._observer
         keep = self._baseline.append
         rec.listeners.append(keep)
+        self._comparison.begin()
         self._preflight()
         observer.start_load()
         self._phase("warmup", phases.warmup)
@@ -268,9 +271,12 @@ class Stages:
             rec.progress.said("interrupted: reverting every fault", rec.t())
         self._revert_all()
         items = leftovers(stack, self._ledger, tokens(self._items))
+        ours, theirs = self._comparison.differences()
+        items += unnamed(ours, items)
         rec.emit(Leftovers(t=rec.t(), items=[as_dict(item) for item in items]))
         residue = stack.residue()
-        rec.emit(Residue(t=rec.t(), items=[as_dict(item) for item in residue]))
+        every = residue + unnamed(theirs, residue)
+        rec.emit(Residue(t=rec.t(), items=[as_dict(item) for item in every]))
         if residue and not self._run.options.keep_residue:
             left = stack.remove_residue()
             text = f"residue removed: {len(residue) - len(left)} of {len(residue)}"

@@ -15,6 +15,7 @@ from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing, UsageError
 from vqchaos.stack.config import AttachStackFile
+from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
     Capability,
@@ -25,6 +26,7 @@ from vqchaos.stack.protocols import (
     ProxyControl,
     ServerControl,
 )
+from vqchaos.stack.readers import look_at_proxy
 
 _NOT_YET = "not in this version of vqchaos for attached stacks"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -151,6 +153,12 @@ class AttachStack:
 
     def remove_residue(self) -> list[Item]:
         return []
+
+    def inventory(self, before: Inventory | None = None) -> Inventory:
+        found = Inventory()
+        if Capability.PROXY not in self.missing():
+            look_at_proxy(found, self.proxy)
+        return found
 
 
 def _base(url: str) -> str:

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from vqchaos.clock import Clock
+
+if TYPE_CHECKING:
+    from vqchaos.stack.inventory import Inventory
 
 
 class Capability(StrEnum):
@@ -242,3 +245,7 @@ class Stack(Protocol):
 
     def remove_residue(self) -> list[Item]:
         """Removes what ``residue`` names; returns what is still there."""
+
+    def inventory(self, before: Inventory | None = None) -> Inventory:
+        """What must be after a run as it was before. ``before`` spares reading files again that
+        did not change since. A part that fails is a remark in it, never an error."""

@@ -17,6 +17,7 @@ from tests.stack.local.conftest import HERE, Quiet, eventually
 from vqchaos.errors import StackUnhealthy, UncleanError
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.stack.config import LocalStackFile
+from vqchaos.stack.inventory import compare
 from vqchaos.stack.local import groups
 from vqchaos.stack.local.down import down, leftovers, own_processes, sweep
 from vqchaos.stack.local.stack import LocalStack
@@ -150,6 +151,32 @@ def test_a_killed_launcher_comes_back_and_nothing_else_dies(make: Make) -> None:
     assert supervisor.is_running()
     assert stack.processes.find("proxy") == [proxy]
     assert [p.pid for p in stack.processes.find("server")] == [stack.server.attempt().pid]
+
+
+def test_after_a_kill_and_a_restart_all_is_as_before(make: Make, homes: Path) -> None:
+    stack = make(FAKE_CHILDREN="1")
+    assert set(stack.inventory().looked_at) >= {"file", "toxiproxy"}, "also before the first up"
+    up(stack, Quiet())
+    before = stack.inventory()
+    ports = stack.paths.ports()
+    assert {t.name: t.value for t in before.of("port")} == {
+        f"127.0.0.1:{ports.server}": "the server",
+        f"127.0.0.1:{ports.proxy}": "toxiproxy",
+        f"127.0.0.1:{ports.proxy_api}": "nobody",  # the fake has no API
+    }
+    [server] = stack.processes.find("server")
+    stack.processes.signal(server, signal.SIGKILL)
+    assert compare(before, stack.inventory(before)) == ([], [])  # starting, or about to be
+    eventually(lambda: stack.server.attempt().generation == 2)
+    eventually(lambda: status(stack).state == "serving")
+    assert compare(before, stack.inventory(before)) == ([], [])
+    config = homes / "model" / "config.json"
+    config.write_text("[]")
+    stack.server.stop()
+    ours, theirs = compare(before, stack.inventory(before))
+    assert [(item.kind, item.name) for item in ours] == [("file", str(config))]
+    [port] = theirs
+    assert (port.kind, port.detail) == ("port", "was the server, is nobody")
 
 
 def test_a_changed_stack_file_starts_the_server_anew(make: Make) -> None:

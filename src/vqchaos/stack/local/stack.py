@@ -15,7 +15,8 @@ from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing
 from vqchaos.stack.config import LocalStackFile
-from vqchaos.stack.local import residue
+from vqchaos.stack.inventory import Inventory
+from vqchaos.stack.local import inventory, residue
 from vqchaos.stack.local.control import CleanStart, LocalServer
 from vqchaos.stack.local.engine_env import Engine
 from vqchaos.stack.local.model import Model, find_model, fingerprint
@@ -219,6 +220,18 @@ class LocalStack:
     def remove_residue(self) -> list[Item]:
         residue.remove(self.paths, residue.find(self.paths), self.clock)
         return self.residue()
+
+    def inventory(self, before: Inventory | None = None) -> Inventory:
+        up = self.tools() is not None  # else there is neither a server nor a Toxiproxy
+        return inventory.take(
+            self.paths,
+            self.model.folder,
+            self.proxy,
+            self.processes if up else None,
+            self.server if up else None,
+            self.supervisor,
+            before,
+        )
 
 
 def _redacted(name: str, value: str) -> str:
