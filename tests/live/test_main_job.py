@@ -262,7 +262,8 @@ def test_ctrl_c_reverts_and_says_so(live_stack: LocalStack, tmp_path: Path) -> N
 
 
 def test_heal_reverts_what_a_killed_runner_left(live_stack: LocalStack, tmp_path: Path) -> None:
-    process = begin("latency", tmp_path, "phases.fault=60s")
+    words = [*arguments("latency", tmp_path, ["phases.fault=60s"]), "--no-watchdog"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_event(tmp_path, FaultVerified)
     process.kill()
     process.communicate()
