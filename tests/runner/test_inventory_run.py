@@ -127,5 +127,5 @@ def test_an_inventory_that_fails_is_a_note(
     done, events = ran(lab)
     assert done.verdict["exit_code"] == ExitCode.PASS
     assert not any(isinstance(e, Compared) for e in events)
-    [note] = [e for e in events if isinstance(e, Note)]
-    assert "not compared: OSError: too many open files" in note.text
+    [text] = [e.text for e in events if isinstance(e, Note) and "watchdog" not in e.text]
+    assert "not compared: OSError: too many open files" in text

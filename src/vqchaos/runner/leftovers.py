@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from vqchaos.ledger import Ledger
-from vqchaos.stack.inventory import MARK
+from vqchaos.runner.marks import parse
 from vqchaos.stack.protocols import Capability, Item, Stack
 
 TOKEN_VARIABLE = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
@@ -23,7 +23,7 @@ def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
         items += [
             Item("toxic", toxic.name, f"{toxic.type} on the {toxic.stream}")
             for toxic in stack.proxy.toxics()
-            if toxic.name.startswith(MARK)
+            if parse(toxic) is not None
         ]
     if Capability.STARTUP not in missing:
         for token in sorted(tokens):
