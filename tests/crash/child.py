@@ -8,7 +8,9 @@ Nothing else differs from the real runner.
 from __future__ import annotations
 
 import os
+import resource
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -38,8 +40,19 @@ class Stops:
             return
         self.left -= 1
         if self.left == 0:
+            befall(os.environ.get("CRASH_DO", ""))
             os.write(self.says, f"reached {step}\n".encode())
             os.read(self.hears, 1)
+
+
+def befall(what: str) -> None:
+    """What happens to the runner's machine at that step."""
+    if what == "disk-full":  # no file can grow any more; pipes and new empty files can
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    elif what == "clock-back":
+        from vqchaos.clock import RealClock
+
+        RealClock.wall = lambda _self: time.time() - 86400.0  # type: ignore[method-assign,assignment]
 
 
 def install(reached: Stops, lease: float | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +82,10 @@ def victim(
     out: Path,
     env: Mapping[str, str] | None = None,
     nth: int = 1,
+    terminal: int | None = None,
 ) -> Iterator[Victim]:
-    """A runner that stops at the step. Whatever the test did, no process of its stays."""
+    """A runner that stops at the step. Whatever the test did, no process of its stays.
+    ``terminal``: a pseudo-terminal's far end, which becomes its controlling terminal."""
     from_child, says = os.pipe()
     hears, to_child = os.pipe()
     process = subprocess.Popen(
@@ -97,12 +101,13 @@ def victim(
             str(out),
         ],
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL if terminal is None else terminal,
+        stdout=subprocess.PIPE if terminal is None else terminal,
+        stderr=subprocess.PIPE if terminal is None else terminal,
         text=True,
         pass_fds=(says, hears),
         start_new_session=True,
+        preexec_fn=None if terminal is None else _take_terminal,  # noqa: PLW1509 (one ioctl)
         env={**os.environ, **(env or {}), "CRASH_VICTIM": str(out)},
     )
     for fd in (says, hears):
@@ -119,6 +124,10 @@ def victim(
         dog = it.watchdog()
         if dog is not None:
             assert wait_until(lambda: not _runs(dog), PATIENCE, RealClock()), "the watchdog stays"
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _runs(process: psutil.Process) -> bool:

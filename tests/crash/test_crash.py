@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -226,3 +227,56 @@ def test_a_second_runner_is_refused_and_leaves_the_first_alone(place: Place) -> 
         assert len(place.effects()) == 4
         assert runner.ends() in (ExitCode.PASS, ExitCode.UNKNOWN)
         assert place.effects() == []
+
+
+def test_a_closed_terminal_reverts_everything(place: Place) -> None:
+    near, far = pty.openpty()
+    with victim("hold", place.words, place.out, nth=LAST, terminal=far) as runner:
+        os.close(far)
+        runner.await_step()
+        os.close(near)  # the kernel sends SIGHUP, and every word to the terminal now fails
+        assert runner.ends() == ExitCode.SIGHUP
+        assert (place.effects(), settled(place.state)) == ([], True)
+        assert runner.ended_as() == "interrupted"
+
+
+def test_a_clock_set_back_changes_nothing(place: Place) -> None:
+    env = {"CRASH_DO": "clock-back"}
+    with victim("hold", place.words, place.out, nth=LAST, env=env) as runner:
+        runner.await_step()
+        assert runner.ends() in (ExitCode.PASS, ExitCode.UNKNOWN)
+        assert (place.effects(), settled(place.state)) == ([], True)
+        assert runner.ended_as() == "completed"
+
+
+@pytest.mark.parametrize("step", ["before-ledger", "hold"])
+def test_a_full_disk_stops_no_undo(place: Place, step: str) -> None:
+    """Neither ledger nor history can grow: what is in force is reverted all the same, and where the
+    ledger cannot say so, the next run asks for `heal`, which finds nothing to do."""
+    env = {"CRASH_DO": "disk-full"}
+    with victim(step, place.words, place.out, nth=LAST, env=env) as runner:
+        runner.await_step()
+        code = runner.ends()
+        assert code == ExitCode.UNCLEAN, runner.process.communicate()
+        assert place.effects() == []
+        said = runner.process.communicate()[1]
+        assert "Traceback" not in said
+        assert "make room" in said
+    healed = vqchaos(place, "heal")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
+    assert settled(place.state)
+
+
+def test_a_proxy_that_hangs_is_left_to_heal_with_the_manual_steps(place: Place) -> None:
+    with victim("hold", place.words, place.out, nth=LAST) as runner:
+        runner.await_step()
+        place.toxiproxy.hang = "."
+        runner.process.send_signal(signal.SIGTERM)
+        assert runner.ends() == ExitCode.UNCLEAN
+        assert not place.mark.exists(), "what does not need the proxy is reverted"
+        stuck = vqchaos(place, "heal")
+        assert stuck.returncode == ExitCode.UNCLEAN
+        assert "by hand: " in stuck.stdout
+        place.toxiproxy.hang = ""
+        assert vqchaos(place, "heal").returncode == 0
+        assert (place.effects(), settled(place.state)) == ([], True)

@@ -12,6 +12,7 @@ from typer.main import get_command
 from vqchaos.cli import after, experiments, reference, stack, stopping
 from vqchaos.cli.common import say, show_bug, show_error
 from vqchaos.cli.overview import GROUPS
+from vqchaos.cli.terminal import outlive_the_terminal
 from vqchaos.errors import ExitCode, VqchaosError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ def known_commands() -> list[str]:
 
 def run(words: list[str]) -> int:
     """Run one command; returns the exit code. Never raises, never shows a traceback."""
+    outlive_the_terminal()
     try:
         code = get_command(app).main(args=words, prog_name="vqchaos", standalone_mode=False)
     except VqchaosError as error:

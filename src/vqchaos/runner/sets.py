@@ -181,9 +181,13 @@ class SetRunner:
                 result.error = error
             except OSError as error:  # a full disk, a folder that is gone
                 where = f"{error.filename}: " if error.filename else ""
-                result.error = VqchaosError(
-                    f"{where}{error.strerror}", hint="make room, or name another folder with --out"
-                )
+                text = f"{where}{error.strerror}"
+                if Ledger(folder).in_force():
+                    text += "; the ledger could not be brought up to date"
+                    result.error = UncleanError(text, hint="make room, then `vqchaos heal`")
+                else:
+                    hint = "make room, or name another folder with --out"
+                    result.error = VqchaosError(text, hint=hint)
         self._summarise(result, min_valid=_min_valid(run))
         return result
 
