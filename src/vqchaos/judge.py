@@ -55,7 +55,10 @@ def judge(
     unclean = _unclean(run, findings)
     _say(run, recovery, findings, rows)
     verdict: Verdict = "unknown" if void else worst([_verdict_of(row) for row in rows])
-    if unclean and not void:
+    stopped = run.ended is not None and run.ended.how == "stopped"
+    if stopped and run.ended is not None:
+        findings.append({"kind": "stopped", "check": "abort_when", "text": run.ended.why})
+    if (unclean or stopped) and not void:
         verdict = "fail"  # a revert that failed forbids a pass
     return Judgement(
         vqchaos_version=__version__ if started is None else started.vqchaos_version,

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from vqchaos.faults import AnyFault
 from vqchaos.load.workload import ObserverSettings, Settings, Workload
+from vqchaos.stop_rules import AnyStopRule
 from vqchaos.units import Duration, Share
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -64,6 +65,7 @@ class Scenario(Settings):
     recovered: Recovered = Recovered()
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
     faults: Annotated[list[AnyFault], Field(min_length=1)]
+    abort_when: list[AnyStopRule] = Field(default_factory=list)
     allow: list[str] | None = None
     max_targets: Annotated[int, Field(ge=1)] = 1
     steady_state: SteadyState = SteadyState()

@@ -85,6 +85,13 @@ def _one(
     if kind in ("unknown_fault", "unknown_check"):
         package = faults_package if kind == "unknown_fault" else checks_package
         return document.problem(_type_path(path), _unknown(kind, found, details, package))
+    if kind == "union_tag_not_found":
+        return document.problem(path, f"'type' is missing in {where}")
+    if kind == "union_tag_invalid":
+        context = details.get("ctx") or {}
+        name, there = str(context["tag"]), str(context["expected_tags"]).replace("'", "")
+        message = f"{where}: unknown type '{shown(name)}'; there is {there}"
+        return document.problem(_type_path(path), message + _nearest(name, there.split(", ")))
     return document.problem(path, f"{where}: {_expected(details)}{_found(found, details)}")
 
 

@@ -19,6 +19,7 @@ def broken_rules(experiment: Experiment) -> list[Broken]:
     """Each with the path of the value at fault."""
     return [
         *_workloads(experiment),
+        *_stop_rules(experiment),
         *_names(experiment),
         *_times(experiment),
         *_checks(experiment),
@@ -95,6 +96,15 @@ def _repeats(experiment: Experiment, index: int) -> Iterator[Broken]:
         problem = f"the fault phase of {limit} ends before the second time"
     if problem is not None:
         yield ("faults", index, "every"), f"{key}: {problem}"
+
+
+def _stop_rules(experiment: Experiment) -> Iterator[Broken]:
+    names = set(experiment.traffic())
+    for index, rule in enumerate(experiment.abort_when):
+        if rule.workload is not None and rule.workload not in names:
+            known = ", ".join(sorted(names))
+            text = f"there is no '{rule.workload}'; there is {known}"
+            yield ("abort_when", index, "workload"), f"abort_when[{index}].workload: {text}"
 
 
 def _checks(experiment: Experiment) -> Iterator[Broken]:

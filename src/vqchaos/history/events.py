@@ -58,7 +58,8 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
-    """The last line. ``how``: completed, void, interrupted or error."""
+    """The last line. ``how``: completed, void, interrupted, stopped (a stop condition was met),
+    error, or died (the runner was killed; whoever reverted wrote this)."""
 
     type: ClassVar[str] = "run.ended"
     how: str

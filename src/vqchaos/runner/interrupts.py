@@ -49,6 +49,10 @@ class Interrupts:
     def pending(self) -> bool:
         return self.first is not None and not self._shields
 
+    @property
+    def shielded(self) -> bool:
+        return self._shields > 0
+
     @contextmanager
     def shield(self) -> Iterator[None]:
         """Inside, ``check`` never raises."""

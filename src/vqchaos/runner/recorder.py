@@ -31,6 +31,7 @@ class Recorder:
         self.progress = progress
         self.phase = "preflight"
         self.in_flight: Callable[[], int] = lambda: 0
+        self.guard: Callable[[], None] = lambda: None  # raises to end the run
         self.listeners: list[Callable[[Event], None]] = []
         self.problem: Exception | None = None  # raised by a listener or a failed write
         self._writer = Writer(path)
@@ -95,7 +96,7 @@ class Recorder:
         """
         deadline = self.clock.now() + timeout
         while True:
-            self.interrupts.check()
+            self.check()
             if self.problem is not None:
                 raise self.problem
             if condition():
@@ -106,6 +107,12 @@ class Recorder:
             self.progress.tick(self.snapshot())
             with self._changed:
                 self._changed.wait(min(_TICK, left))
+
+    def check(self) -> None:
+        """Raises what ends the run: a signal, or a stop condition that is met."""
+        self.interrupts.check()
+        if not self.interrupts.shielded:
+            self.guard()
 
     def sleep(self, seconds: float) -> None:
         """A wait for nothing but time."""

@@ -34,6 +34,7 @@ from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.leftovers import leftovers
 from vqchaos.runner.progress import Progress
 from vqchaos.runner.recorder import Recorder
+from vqchaos.runner.stop_conditions import StopConditionMet, StopWatch
 from vqchaos.runner.timeline import FaultPhase, injections
 from vqchaos.runner.watchdog import Guard, NoGuard
 from vqchaos.stack.protocols import Item, Stack
@@ -109,9 +110,12 @@ class Run:
 
     def _observed(self, rec: Recorder, ledger: Ledger) -> None:
         how, why, signum = "completed", "", None
-        observer = ObserverLink(self._observer_config(rec), rec.emit, self.interrupts.check)
+        stop = StopWatch(self.experiment.abort_when, rec.t, lambda: rec.in_flight())  # noqa: PLW0108 (it is set below)
+        rec.listeners.append(stop.add)
+        rec.guard = stop.check
+        observer = ObserverLink(self._observer_config(rec), rec.emit, rec.check)
         rec.in_flight = lambda: observer.status.in_flight
-        stages = Stages(self, rec, observer, ledger)
+        stages = Stages(self, rec, observer, ledger, stop)
         try:
             observer.start()
             stages.all()
@@ -119,9 +123,13 @@ class Run:
             how, why, signum = "interrupted", str(error), error.signum
         except VoidRun as error:
             how, why = "void", str(error)
+        except StopConditionMet as error:
+            how, why = "stopped", str(error)
+            rec.progress.said(f"stopped: {why}: reverting every fault", rec.t())
         except Exception as error:
             how, why = "error", f"{type(error).__name__}: {error}"
             self.error = error
+        rec.guard = lambda: None  # what comes now is the undo
         with rec.interrupts.shield():
             try:
                 stages.clean_up()
@@ -147,10 +155,18 @@ class Run:
 class Stages:
     """The stages of MEASURE's run, in order."""
 
-    def __init__(self, run: Run, rec: Recorder, observer: ObserverLink, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        run: Run,
+        rec: Recorder,
+        observer: ObserverLink,
+        ledger: Ledger,
+        stop: StopWatch,
+    ) -> None:
         self._run = run
         self._rec = rec
         self._observer = observer
+        self._stop = stop
         self._ledger = ledger
         self._experiment = run.experiment
         self._items = injections(run.experiment)
@@ -171,6 +187,7 @@ class Stages:
         self._comparison.begin()
         self._preflight()
         observer.start_load()
+        self._stop.load_begins()
         self._phase("warmup", phases.warmup)
         self._canary("baseline")
         observer.resume()

@@ -83,7 +83,7 @@ def void_reasons(run: RunView) -> list[str]:
         out.append("the history is incomplete: it has no end (was the runner killed?)")
     elif ended.how == "void":
         out.append(ended.why or "the runner called it void")
-    elif ended.how != "completed":
+    elif ended.how not in ("completed", "stopped"):
         out.append(
             f"the run was not completed: {ended.how}" + (f", {ended.why}" if ended.why else "")
         )
