@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fast undo live down install dev clean
+.PHONY: help demo test lint fast undo live crash down install dev clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ fast: dev ## The fast tests alone
 
 undo: dev ## The crash suite's fast half alone: real runners and watchdogs, killed at each step
 	$(BIN)/pytest -m crash tests/crash
+
+crash: dev ## Every way to die, at every step, for every family, on a real stack: more than an hour
+	$(BIN)/python -m tests.crash.matrix
 
 live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 	$(BIN)/pytest -m live tests/live

@@ -274,3 +274,13 @@ def test_a_signal_does_not_wait_for_a_canary_that_gets_no_answer(lab: Lab) -> No
     ended = events[-1]
     assert isinstance(ended, RunEnded)
     assert (ended.how, ended.t < 30) == ("interrupted", True)
+
+
+def test_a_target_that_is_not_there_is_refused_before_anything_is_injected(lab: Lab) -> None:
+    faults = [LATENCY, {"type": "process_kill", "target": "worker", "at": "100ms"}]
+    result = lab.run(lab.experiment(*faults))
+    [done] = result.runs
+    assert result.exit_code == ExitCode.UNKNOWN
+    assert "no worker process was found" in done.verdict["void_reasons"][0]
+    events = read(done.folder / "history.jsonl")
+    assert not any(isinstance(e, (FaultRecorded, Request)) for e in events)

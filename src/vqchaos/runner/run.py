@@ -212,6 +212,11 @@ class Stages:
                 "preflight failed: no token came back through "
                 f"{self._run.stack.endpoints.client_url} (is the stack up? `vqchaos status`)"
             )
+        for item in self._items:  # a target that is not there is told before anything is injected
+            try:
+                item.fault.plan(self._run.stack)
+            except VqchaosError as error:
+                raise VoidRun(f"preflight failed: {item.name}: {error}") from error
 
     def _phase(self, name: str, seconds: float, body: Callable[[], str] | None = None) -> None:
         """Events and the live view around ``body``; without one the phase just lasts."""

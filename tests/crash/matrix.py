@@ -1,0 +1,270 @@
+"""``make crash``: every way to die, at every step, for every fault family, on a real stack.
+
+``python -m tests.crash.matrix [--family NAME]… [--out FILE]`` brings a stack of its own up, kills
+runners on it, looks at the world before and after `vqchaos heal`, and writes what it saw to
+``docs/crash-matrix.json`` and, as a table, into ``docs/safety.md``. Families that are not asked for
+keep their figures. More than an hour on two cores; a start-up fault's cell takes half a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.crash.child import STEPS
+from tests.crash.harness import PATIENCE, ROOT, Victim, settled, victim
+from tests.live.conftest import Lines, make_live_stack
+from tests.live.test_undo_live import FAMILIES, effects, words
+from vqchaos.clock import RealClock, wait_until
+from vqchaos.stack.local.down import down
+from vqchaos.stack.local.stack import LocalStack
+from vqchaos.stack.local.up import up
+
+CLOCK = RealClock()
+RESULTS = ROOT / "docs" / "crash-matrix.json"
+PAGE = ROOT / "docs" / "safety.md"
+BEGIN, END = "<!-- make crash: begin -->\n", "<!-- make crash: end -->\n"
+COUNT = len(STEPS)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass
+class Place:
+    """The stack, one family, and a folder for each run."""
+
+    stack: LocalStack
+    family: str
+    folder: Path
+
+    @contextmanager
+    def at(self, step: str, *more: str, **options: Any) -> Iterator[Victim]:
+        """A runner that stands at the step, with all of the family's faults begun."""
+        folder = self.folder / f"{time.monotonic_ns()}"
+        nth = 1 if step in ("preflight", "recovery") else len(FAMILIES[self.family])
+        command = [*words(self.family, folder), *more]
+        with victim(step, command, folder / "runs", nth=nth, **options) as runner:
+            runner.await_step()
+            yield runner
+
+    def dies(self, runner: Victim) -> None:
+        """SIGKILL, and what its watchdog does then."""
+        runner.process.kill()
+        assert wait_until(lambda: runner.ended_as() == "died", PATIENCE, CLOCK, every=0.1)
+        assert wait_until(lambda: settled(self.stack.state_dir), PATIENCE, CLOCK)
+
+
+def by_signal(number: signal.Signals, step: str) -> Callable[[Place], None]:
+    def way(place: Place) -> None:
+        with place.at(step) as runner:
+            runner.process.send_signal(number)
+            runner.ends()
+
+    return way
+
+
+def by_kill(step: str) -> Callable[[Place], None]:
+    def way(place: Place) -> None:
+        with place.at(step) as runner:
+            place.dies(runner)
+
+    return way
+
+
+def both_killed(place: Place) -> None:
+    with place.at("hold") as runner:
+        _kill_both(runner)
+
+
+def _kill_both(runner: Victim) -> None:
+    dog = runner.watchdog()
+    assert dog is not None
+    dog.kill()
+    runner.process.kill()
+    runner.process.wait(PATIENCE)
+
+
+def ledger_lost(place: Place) -> None:
+    """Then the next run's preflight, once the marks have expired."""
+    with place.at("hold", env={"CRASH_LEASE": "-119"}) as runner:
+        _kill_both(runner)
+        (place.stack.state_dir / "ledger.jsonl").unlink()
+    until = CLOCK.wall() + 3.0
+    assert wait_until(lambda: CLOCK.wall() > until, PATIENCE, CLOCK)
+    with place.at("preflight") as runner:  # it swept before it came here
+        runner.process.send_signal(signal.SIGTERM)
+        runner.ends()
+
+
+def toxiproxy_killed(place: Place) -> None:
+    with place.at("hold") as runner:
+        os.kill(_toxiproxy(place), signal.SIGKILL)
+        runner.process.send_signal(signal.SIGTERM)
+        runner.ends()
+
+
+def toxiproxy_hung(place: Place) -> None:
+    pid = _toxiproxy(place)
+    try:
+        with place.at("hold") as runner:
+            os.kill(pid, signal.SIGSTOP)
+            runner.process.send_signal(signal.SIGTERM)
+            runner.ends()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _toxiproxy(place: Place) -> int:
+    pid = place.stack.supervisor.pid_of("toxiproxy")
+    assert pid is not None
+    return pid
+
+
+def disk_full(step: str) -> Callable[[Place], None]:
+    def way(place: Place) -> None:
+        with place.at(step, env={"CRASH_DO": "disk-full"}) as runner:
+            runner.process.send_signal(signal.SIGTERM)
+            runner.ends()
+
+    return way
+
+
+def clock_back(place: Place) -> None:
+    with place.at("hold", env={"CRASH_DO": "clock-back"}) as runner:
+        place.dies(runner)
+
+
+def two_runners(place: Place) -> None:
+    with place.at("hold") as runner:
+        folder = place.folder / f"{time.monotonic_ns()}"
+        second = [sys.executable, "-m", "vqchaos", *words(place.family, folder)]
+        done = subprocess.run([*second, "--out", str(folder)], capture_output=True, check=False)
+        assert done.returncode == 3, done.stderr
+        place.dies(runner)
+
+
+def second_ctrl_c(place: Place) -> None:
+    with place.at("hold") as runner:
+        for _ in range(2):
+            runner.process.send_signal(signal.SIGINT)
+        runner.ends()
+
+
+def terminal_closed(place: Place) -> None:
+    near, far = pty.openpty()
+    with place.at("hold", terminal=far) as runner:
+        os.close(far)
+        os.close(near)
+        runner.ends()
+
+
+def hung(place: Place) -> None:
+    with place.at("hold") as runner:
+        runner.process.send_signal(signal.SIGSTOP)
+        _vqchaos("abort", "--stack", str(place.stack.path))
+        assert wait_until(lambda: settled(place.stack.state_dir), PATIENCE, CLOCK)
+
+
+def file_deleted(place: Place) -> None:
+    with place.at("hold") as runner:
+        for path in runner.out.parent.glob("*.yaml"):
+            path.unlink()
+        place.dies(runner)
+
+
+WAYS: dict[str, list[Callable[[Place], None]]] = {
+    **{
+        f"{n.name}, at each of {len(STEPS)} steps": [by_signal(n, s) for s in STEPS]
+        for n in SIGNALS
+    },
+    f"SIGKILL, at each of {len(STEPS)} steps": [by_kill(step) for step in STEPS],
+    "SIGKILL of runner and watchdog": [both_killed],
+    "… and the ledger lost (next preflight)": [ledger_lost],
+    "runner hangs (SIGSTOP), `abort`": [hung],
+    "Toxiproxy killed, SIGTERM": [toxiproxy_killed],
+    "Toxiproxy's API hung, SIGTERM": [toxiproxy_hung],
+    "disk full at the ledger, at hold; SIGTERM": [disk_full("before-ledger"), disk_full("hold")],
+    "clock set back a day, SIGKILL": [clock_back],
+    "a second runner, then SIGKILL": [two_runners],
+    "a second Ctrl-C": [second_ctrl_c],
+    "terminal closed": [terminal_closed],
+    "experiment deleted, SIGKILL": [file_deleted],
+}
+# A lost ledger leaves only marks, and these families have none: safety.md says what to do.
+MARKED_ONLY = {"… and the ledger lost (next preflight)": {"network"}}
+
+
+def _vqchaos(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vqchaos", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def cell(place: Place, ways: list[Callable[[Place], None]]) -> dict[str, int]:
+    """How many times it died, and how many effects were there before `heal` and after it."""
+    before = after = 0
+    for way in ways:
+        up(place.stack, Lines())  # serving and clean, whatever the one before did
+        way(place)
+        before += len(effects(place.stack))
+        healed = _vqchaos("heal", "--stack", str(place.stack.path))
+        assert healed.returncode == 0, healed.stdout + healed.stderr
+        after += len(effects(place.stack))
+    return {"deaths": len(ways), "before": before, "after": after}
+
+
+def table(results: dict[str, dict[str, dict[str, int]]]) -> str:
+    """Ways down, families across: what was left before `heal` → after it."""
+    families = [family for family in FAMILIES if family in results]
+    lines = ["| way to die | " + " | ".join(families) + " |", "|---|" + "---|" * len(families)]
+    for way in WAYS:
+        cells = []
+        for family in families:
+            found = results[family].get(way)
+            cells.append(f"{found['before']} → {found['after']}" if found else "no mark")
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    deaths = sum(c["deaths"] for ways in results.values() for c in ways.values())
+    return "\n".join(lines) + f"\n\n{deaths} deaths in all.\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--family", action="append", choices=list(FAMILIES))
+    wanted = parser.parse_args().family or list(FAMILIES)
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    with ExitStack() as stack_of, tempfile.TemporaryDirectory(prefix="crash-") as folder:
+        os.environ["XDG_STATE_HOME"] = f"{folder}/state"
+        stack = make_live_stack()
+        stack_of.callback(lambda: down(stack, Lines(), force=True))
+        up(stack, Lines())
+        for family in wanted:
+            place, found = Place(stack, family, Path(folder)), {}
+            for name, ways in WAYS.items():
+                if family not in MARKED_ONLY.get(name, {family}):
+                    continue
+                began = time.monotonic()
+                found[name] = cell(place, ways)
+                took = time.monotonic() - began
+                sys.stderr.write(f"{family}: {name}: {found[name]} ({took:.0f} s)\n")
+            known[family] = found
+            RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            page = PAGE.read_text(encoding="utf-8")
+            head, _, rest = page.partition(BEGIN)
+            PAGE.write_text(head + BEGIN + table(known) + END + rest.partition(END)[2], "utf-8")
+    worst = max((c["after"] for ways in known.values() for c in ways.values()), default=0)
+    return 1 if worst else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
