@@ -1,9 +1,10 @@
 """``make crash``: every way to die, at every step, for every fault family, on a real stack.
 
-``python -m tests.crash.matrix [--family NAME]… [--out FILE]`` brings a stack of its own up, kills
+``python -m tests.crash.matrix [--family NAME]… [--way WORDS]…`` brings a stack of its own up, kills
 runners on it, looks at the world before and after `vqchaos heal`, and writes what it saw to
-``docs/crash-matrix.json`` and, as a table, into ``docs/safety.md``. Families that are not asked for
-keep their figures. More than an hour on two cores; a start-up fault's cell takes half a minute.
+``docs/crash-matrix.json`` and, as a table, into ``docs/safety.md``, after each way to die. What is
+not asked for keeps its figures. More than an hour on two cores; a start-up fault's death takes half
+a minute.
 """
 
 from __future__ import annotations
@@ -238,30 +239,35 @@ def table(results: dict[str, dict[str, dict[str, int]]]) -> str:
     return "\n".join(lines) + f"\n\n{deaths} deaths in all.\n"
 
 
+def write(known: dict[str, dict[str, dict[str, int]]]) -> None:
+    RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(head + BEGIN + table(known) + END + rest.partition(END)[2], "utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", choices=list(FAMILIES))
-    wanted = parser.parse_args().family or list(FAMILIES)
+    parser.add_argument("--way", action="append", default=[], help="words of the ways to die")
+    asked = parser.parse_args()
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     with ExitStack() as stack_of, tempfile.TemporaryDirectory(prefix="crash-") as folder:
         os.environ["XDG_STATE_HOME"] = f"{folder}/state"
         stack = make_live_stack()
         stack_of.callback(lambda: down(stack, Lines(), force=True))
         up(stack, Lines())
-        for family in wanted:
-            place, found = Place(stack, family, Path(folder)), {}
+        for family in asked.family or list(FAMILIES):
+            place = Place(stack, family, Path(folder))
             for name, ways in WAYS.items():
                 if family not in MARKED_ONLY.get(name, {family}):
                     continue
+                if asked.way and not any(words in name for words in asked.way):
+                    continue
                 began = time.monotonic()
-                found[name] = cell(place, ways)
+                known.setdefault(family, {})[name] = found = cell(place, ways)
                 took = time.monotonic() - began
-                sys.stderr.write(f"{family}: {name}: {found[name]} ({took:.0f} s)\n")
-            known[family] = found
-            RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
-            page = PAGE.read_text(encoding="utf-8")
-            head, _, rest = page.partition(BEGIN)
-            PAGE.write_text(head + BEGIN + table(known) + END + rest.partition(END)[2], "utf-8")
+                sys.stderr.write(f"{family}: {name}: {found} ({took:.0f} s)\n")
+                write(known)
     worst = max((c["after"] for ways in known.values() for c in ways.values()), default=0)
     return 1 if worst else 0
 
