@@ -50,11 +50,11 @@ class Place:
     folder: Path
 
     @contextmanager
-    def at(self, step: str, *more: str, **options: Any) -> Iterator[Victim]:
+    def at(self, step: str, **options: Any) -> Iterator[Victim]:
         """A runner that stands at the step, with all of the family's faults begun."""
         folder = self.folder / f"{time.monotonic_ns()}"
         nth = 1 if step in ("preflight", "recovery") else len(FAMILIES[self.family])
-        command = [*words(self.family, folder), *more]
+        command = words(self.family, folder, fault="5s")
         with victim(step, command, folder / "runs", nth=nth, **options) as runner:
             runner.await_step()
             yield runner

@@ -26,8 +26,8 @@ FAMILIES = {
 }
 
 
-def words(family: str, folder: Path) -> list[str]:
-    """A run of that family's faults, as short as a run can be."""
+def words(family: str, folder: Path, fault: str = "60s") -> list[str]:
+    """A run of that family's faults, as short as a run can be but for its fault phase."""
     data = {
         "version": 1,
         "name": "crash",
@@ -35,7 +35,7 @@ def words(family: str, folder: Path) -> list[str]:
         "phases": {
             "warmup": "1s",
             "baseline": "3s",
-            "fault": "60s",
+            "fault": fault,
             "recovery": "60s",
             "settle": "1s",
         },
