@@ -21,6 +21,7 @@ do. A request's behaviour is the word in ``{{word}}`` in its prompt, else ``serv
     page          200 with an HTML page; json: 200 that is not the API's; half-json: cut JSON
     empty         200 without a token; not-http: an answer that is no HTTP
     echo-secret   500 whose message is the request's Authorization header
+    hostile       500 whose message is ``server.says``
     garbage       one token repeated; nan: the 400 that vLLM gives for NaN log-probabilities
 """
 
@@ -59,6 +60,7 @@ class ScriptedServer:
     """Runs in a thread of its own; use as a context manager. ``gap``: seconds between tokens."""
 
     behaviour: str = "ok"
+    says: str = ""
     health: str = "200"
     gap: float = 0.0
     metrics: str = "vllm:num_requests_running 0.0\nvllm:iteration_tokens_total_count 7.0\n"
@@ -221,6 +223,7 @@ class _Answer:
             "not-http": lambda: self.writer.write(b"220 mail.example ESMTP\r\n\r\n"),
             "cut-head": lambda: self.writer.write(b"HTTP/1.1 200 OK\r\nContent-Ty"),
             "echo-secret": lambda: self.error(500, self.headers.get("authorization", "")),
+            "hostile": lambda: self.error(500, self.server.says),
         }
         if behaviour in simple:
             simple[behaviour]()

@@ -29,6 +29,7 @@ class Place:
     """An attached stack of a scripted server and a fake Toxiproxy, and three faults for it."""
 
     folder: Path
+    http: ScriptedServer
     toxiproxy: FakeToxiproxy
     stack_file: Path
     experiment: Path
@@ -114,7 +115,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             },
         )
         stack = open_stack(load_stack(stack_file), stack_file, RealClock())
-        yield Place(tmp_path, toxiproxy, stack_file, experiment, mark, stack)
+        yield Place(tmp_path, http, toxiproxy, stack_file, experiment, mark, stack)
     assert os.environ["XDG_STATE_HOME"] == str(tmp_path / "state")
 
 

@@ -2,9 +2,9 @@
 
 ``python -m tests.crash.matrix [--family NAME]… [--way WORDS]…`` brings a stack of its own up, kills
 runners on it, looks at the world before and after `vqchaos heal`, and writes what it saw to
-``docs/crash-matrix.json`` and, as a table, into ``docs/safety.md``, after each way to die. What is
-not asked for keeps its figures. More than an hour on two cores; a start-up fault's death takes half
-a minute.
+``docs/crash-matrix.json`` and, as two tables, into ``docs/safety.md``, after each way to die. What
+is not asked for keeps its figures. More than an hour on two cores; a start-up fault's death takes
+half a minute.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import json
 import os
 import pty
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ CLOCK = RealClock()
 RESULTS = ROOT / "docs" / "crash-matrix.json"
 PAGE = ROOT / "docs" / "safety.md"
 BEGIN, END = "<!-- make crash: begin -->\n", "<!-- make crash: end -->\n"
-COUNT = len(STEPS)
+TIMES = 12  # with those of the other ways some 20 timed kills a family
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,6 +49,7 @@ class Place:
     stack: LocalStack
     family: str
     folder: Path
+    times: list[float] = field(default_factory=list)  # seconds from SIGKILL to every effect gone
 
     @contextmanager
     def at(self, step: str, **options: Any) -> Iterator[Victim]:
@@ -60,8 +62,13 @@ class Place:
             yield runner
 
     def dies(self, runner: Victim) -> None:
-        """SIGKILL, and what its watchdog does then."""
+        """SIGKILL, and what its watchdog does then; timed where an effect was in force."""
+        stood = effects(self.stack)
+        killed = time.monotonic()
         runner.process.kill()
+        if stood:
+            assert wait_until(lambda: effects(self.stack) == [], PATIENCE, CLOCK, every=0.02)
+            self.times.append(round(time.monotonic() - killed, 3))
         assert wait_until(lambda: runner.ended_as() == "died", PATIENCE, CLOCK, every=0.1)
         assert wait_until(lambda: settled(self.stack.state_dir), PATIENCE, CLOCK)
 
@@ -201,6 +208,7 @@ WAYS: dict[str, list[Callable[[Place], None]]] = {
     "a second Ctrl-C": [second_ctrl_c],
     "terminal closed": [terminal_closed],
     "experiment deleted, SIGKILL": [file_deleted],
+    f"SIGKILL at hold, {TIMES} times": [by_kill("hold")] * TIMES,
 }
 # A lost ledger leaves only marks, and these families have none: safety.md says what to do.
 MARKED_ONLY = {"… and the ledger lost (next preflight)": {"network"}}
@@ -212,9 +220,14 @@ def _vqchaos(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def cell(place: Place, ways: list[Callable[[Place], None]]) -> dict[str, int]:
-    """How many times it died, and how many effects were there before `heal` and after it."""
+Cell = dict[str, Any]
+
+
+def cell(place: Place, ways: list[Callable[[Place], None]]) -> Cell:
+    """How many times it died, how many effects were there before `heal` and after it, and how long
+    its watchdog took, in seconds."""
     before = after = 0
+    place.times.clear()
     for way in ways:
         up(place.stack, Lines())  # serving and clean, whatever the one before did
         way(place)
@@ -222,10 +235,10 @@ def cell(place: Place, ways: list[Callable[[Place], None]]) -> dict[str, int]:
         healed = _vqchaos("heal", "--stack", str(place.stack.path))
         assert healed.returncode == 0, healed.stdout + healed.stderr
         after += len(effects(place.stack))
-    return {"deaths": len(ways), "before": before, "after": after}
+    return {"deaths": len(ways), "before": before, "after": after, "times": list(place.times)}
 
 
-def table(results: dict[str, dict[str, dict[str, int]]]) -> str:
+def table(results: dict[str, dict[str, Cell]]) -> str:
     """Ways down, families across: what was left before `heal` → after it."""
     families = [family for family in FAMILIES if family in results]
     lines = ["| way to die | " + " | ".join(families) + " |", "|---|" + "---|" * len(families)]
@@ -236,10 +249,26 @@ def table(results: dict[str, dict[str, dict[str, int]]]) -> str:
             cells.append(f"{found['before']} → {found['after']}" if found else "no mark")
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
     deaths = sum(c["deaths"] for ways in results.values() for c in ways.values())
-    return "\n".join(lines) + f"\n\n{deaths} deaths in all.\n"
+    return "\n".join(lines) + f"\n\n{deaths} deaths in all.\n\n" + times_table(results)
 
 
-def write(known: dict[str, dict[str, dict[str, int]]]) -> None:
+def times_table(results: dict[str, dict[str, Cell]]) -> str:
+    """How long the watchdog took, over every SIGKILL that met an effect in force."""
+    lines = ["| from SIGKILL to every effect gone | kills | median | worst |", "|---|---|---|---|"]
+    every: list[float] = []
+    for family, ways in results.items():
+        times = [t for cell in ways.values() for t in cell["times"]]
+        every += times
+        if times:
+            lines.append(_times_row(family, times))
+    return "\n".join([*lines, _times_row("all", every)] if every else lines) + "\n"
+
+
+def _times_row(name: str, times: list[float]) -> str:
+    return f"| {name} | {len(times)} | {statistics.median(times):.2f} s | {max(times):.2f} s |"
+
+
+def write(known: dict[str, dict[str, Cell]]) -> None:
     RESULTS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
     head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     PAGE.write_text(head + BEGIN + table(known) + END + rest.partition(END)[2], "utf-8")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tests.fakes import FakeWorld
 from tests.faults.samples import ticket
 from vqchaos.errors import FaultError
+from vqchaos.faults.base import require_few
 from vqchaos.faults.process_kill import ProcessKill
 
 
@@ -39,20 +40,35 @@ def test_no_such_process(world: FakeWorld, step: str) -> None:
         _ = fault.plan(world) if step == "plan" else fault.capture(world, ticket())
 
 
-@pytest.mark.parametrize("step", ["plan", "capture"])
-def test_more_than_one_is_never_a_guess(world: FakeWorld, step: str) -> None:
+def test_more_than_max_targets_is_refused_by_name(world: FakeWorld) -> None:
     first, second = world.processes.spawn("worker"), world.processes.spawn("worker")
     fault = kill(target="worker")
-    pids = rf"2 worker processes match \(PIDs {first.pid}, {second.pid}\)"
-    with pytest.raises(FaultError, match=pids):
-        _ = fault.plan(world) if step == "plan" else fault.capture(world, ticket())
+    with pytest.raises(FaultError, match=rf"max_targets is 1: .*{first.pid}.*{second.pid}"):
+        require_few(fault, world, 1)
+    require_few(fault, world, 2)
+    state = fault.capture(world, ticket())
+    fault.inject(world, state, lambda: None)
+    assert fault.verify(world, state).answer == "yes"
+    assert world.processes.find("worker") == []
+
+
+def test_one_of_two_that_lives_on_is_not_verified(world: FakeWorld) -> None:
+    world.processes.spawn("worker")
+    fault = kill(target="worker")
+    state = fault.capture(world, ticket())
+    world.processes.spawn("worker", pid=0)
+    state["processes"] += fault.capture(world, ticket())["processes"][-1:]
+    first, second = state["processes"]
+    assert first["pid"] != second["pid"]
+    fault.inject(world, {"processes": [first]}, lambda: None)
+    assert fault.verify(world, state).answer == "no"
 
 
 def test_another_process_with_the_same_pid_is_not_killed(world: FakeWorld) -> None:
     fault = kill()
     state = fault.capture(world, ticket())
     world.processes.die("engine")
-    stranger = world.processes.spawn("engine", pid=state["process"]["pid"])
+    stranger = world.processes.spawn("engine", pid=state["processes"][0]["pid"])
     with pytest.raises(FaultError, match="gone before it could be killed"):
         fault.inject(world, state, lambda: None)
     assert world.processes.table[stranger] == "running"

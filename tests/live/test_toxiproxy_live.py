@@ -153,10 +153,16 @@ DEADLY: dict[str, dict[str, Any]] = {
     "slicer without attributes": {"type": "slicer", "attributes": {}},
     "slicer with a variation above its average": {
         "type": "slicer",
-        "attributes": {"average_size": 1, "size_variation": 5, "delay": 0},
+        "attributes": {"average_size": 1, "size_variation": 2, "delay": 0},
     },
     "bandwidth with a negative rate": {"type": "bandwidth", "attributes": {"rate": -1}},
 }
+
+
+def dies_of_an_answer(server: Server, control: ToxiproxyControl) -> bool:
+    """The slicer throws dice over each answer: one may come through."""
+    control.timed_connect(1.0)
+    return server.dead()
 
 
 @pytest.mark.parametrize("body", list(DEADLY.values()), ids=list(DEADLY))
@@ -172,8 +178,7 @@ def test_what_kills_the_server_is_refused(
     # And without the guard it is true that the whole server dies of it.
     status, _text = server.api("POST", "/proxies/llm/toxics", {"name": "t", **body})
     assert status == 200
-    control.timed_connect(1.0)
-    assert server.dead()
+    assert any(dies_of_an_answer(server, control) for _ in range(4))
     assert control.exists() is False
     assert control.remove("t") is False
 

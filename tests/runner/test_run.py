@@ -284,3 +284,15 @@ def test_a_target_that_is_not_there_is_refused_before_anything_is_injected(lab: 
     assert "no worker process was found" in done.verdict["void_reasons"][0]
     events = read(done.folder / "history.jsonl")
     assert not any(isinstance(e, (FaultRecorded, Request)) for e in events)
+
+
+def test_more_than_max_targets_is_refused_before_anything_is_injected(lab: Lab) -> None:
+    lab.stack.world.processes.spawn("worker")
+    lab.stack.world.processes.spawn("worker")
+    kill = {"type": "process_kill", "target": "worker"}
+    refused = lab.run(lab.experiment(kill))
+    assert refused.exit_code == ExitCode.UNKNOWN
+    assert "max_targets is 1" in refused.runs[0].verdict["void_reasons"][0]
+    assert lab.stack.world.processes.signals == []
+    lab.run(lab.experiment(kill, max_targets=2))
+    assert lab.stack.world.processes.signals == [("worker", signal.SIGKILL)] * 2

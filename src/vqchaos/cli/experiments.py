@@ -166,6 +166,7 @@ def plan(
 ) -> None:
     """Exit code 3 if the stack lacks something the experiment needs."""
     from vqchaos.experiment.files import load_experiment
+    from vqchaos.faults.base import require_few
     from vqchaos.runner.sets import lacking
     from vqchaos.units import format_duration
 
@@ -190,6 +191,8 @@ def plan(
         print(f"  at {format_duration(fault.at)}{again}: {name} ({fault.type})")
         reasons = lacking(fault, opened)
         try:
+            if not reasons:
+                require_few(fault, opened, experiment.max_targets)
             lines = [] if reasons else fault.plan(opened)
         except VqchaosError as error:
             reasons = [error.message]

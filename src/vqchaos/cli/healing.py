@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from vqchaos.cli.common import open_named_stack, say, show_error
 from vqchaos.clock import RealClock
 from vqchaos.errors import ExitCode, StackLocked, VqchaosError, worst
 from vqchaos.ledger import Entry
-from vqchaos.load.text import clean
 from vqchaos.runner.aftermath import Healed
 from vqchaos.runner.heal import heal
 from vqchaos.stack.protocols import Stack
+from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 
@@ -109,28 +110,31 @@ def owner_alive(entry: Entry) -> bool:
 
 def show(healed: Healed, now: float, *, dry_run: bool) -> None:
     """For a person: each fault, what became of it, and the manual steps where it stayed."""
-    data = as_data(healed, now)
+    for line in _lines(as_data(healed, now), dry_run=dry_run):
+        by_hand = line.startswith("    ")
+        text = one_line(line, 600)  # names and reasons may hold the target's text
+        print(f"    {text}" if by_hand else f"{healed.stack}: {text}")
+
+
+def _lines(data: dict[str, Any], *, dry_run: bool) -> Iterator[str]:
     for fault in data["faults"]:
-        age = format_duration(fault["age"])
         owner = "alive" if fault["owner"]["alive"] else "dead"
         head = (
-            f"{healed.stack}: {clean(fault['fault'])} ({fault['type']}) of {clean(fault['run'])}, "
-            f"{age} old, its runner (process {fault['owner']['pid']}) {owner}"
+            f"{fault['fault']} ({fault['type']}) of {fault['run']}, "
+            f"{format_duration(fault['age'])} old, its runner (process {fault['owner']['pid']}) "
+            f"{owner}"
         )
         if dry_run:
-            print(f"{head}: would be reverted")
+            yield f"{head}: would be reverted"
         elif fault["undone"]:
-            print(f"{head}: reverted" + (f" ({fault['note']})" if fault["note"] else ""))
+            yield f"{head}: reverted" + (f" ({fault['note']})" if fault["note"] else "")
         else:
-            print(f"{head}: NOT reverted: {fault['why']}")
-            for line in fault["manual"]:
-                print(f"    by hand: {clean(line, 400)}")
+            yield f"{head}: NOT reverted: {fault['why']}"
+            yield from (f"    by hand: {line}" for line in fault["manual"])
     for mark in data["live"]:
-        print(
-            f"{healed.stack}: {clean(mark['mark'])} is another run's that may still go on: left "
-            f"alone (it expires in {format_duration(max(0.0, mark['left']))})"
-        )
+        left = format_duration(max(0.0, mark["left"]))
+        whose = "is another run's that may still go on"
+        yield f"{mark['mark']} {whose}: left alone (it expires in {left})"
     for item in data["left"]:
-        print(f"{healed.stack}: still there: {item['kind']} {clean(item['name'], 400)}")
-    for problem in data["problems"]:
-        print(f"{healed.stack}: {clean(problem, 400)}")
+        yield f"still there: {item['kind']} {item['name']}"
+    yield from data["problems"]

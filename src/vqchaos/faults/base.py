@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
+from vqchaos.errors import FaultError
 from vqchaos.stack.protocols import (
     Capability,
     ProcessControl,
@@ -116,9 +117,14 @@ class Fault(BaseModel):
         """What it hits, for the plan, the ledger and the report."""
         return getattr(self, "target", None)
 
+    def targets(self, world: World) -> list[str]:
+        """What it would hit on the live stack, each by name; empty where the stack has only one
+        such thing. Touches nothing. Raises FaultError if nothing matches."""
+        return []
+
     def plan(self, world: World) -> list[str]:
         """Resolves the targets on the live stack and says each step with its undo, a line each.
-        Touches nothing. Raises FaultError if a target matches nothing or more than one."""
+        Touches nothing. Raises FaultError if a target matches nothing."""
         raise NotImplementedError
 
     def capture(self, world: World, ticket: Ticket) -> State:
@@ -220,3 +226,13 @@ class StartupFault(Fault):
         if not attempt.clean or attempt.state in ("stopped", "exited"):
             return Verification("no", f"the server is {attempt.state}, clean: {attempt.clean}")
         return cls.unapplied(world, state)
+
+
+def require_few(fault: Fault, world: World, most: int) -> None:
+    """Raises FaultError if the fault would hit nothing, or more than ``max_targets`` allows."""
+    found = fault.targets(world)
+    if len(found) > most:
+        raise FaultError(
+            f"{len(found)} targets match and max_targets is {most}: {', '.join(found)}",
+            hint=f"`max_targets: {len(found)}` in the experiment allows it",
+        )

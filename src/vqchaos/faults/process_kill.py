@@ -9,8 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from vqchaos.clock import wait_until
-from vqchaos.errors import FaultError
-from vqchaos.faults._targets import ProcessRole, describe, from_state, resolve, to_state
+from vqchaos.faults._targets import ProcessRole, describe, from_state, hit, resolve, to_state
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability
 
@@ -18,7 +17,7 @@ _PATIENCE = 5.0  # seconds for the kernel to take a killed process away
 
 
 class ProcessKill(Fault):
-    """SIGKILL to one process, found by its role below the server and named by PID and start time.
+    """SIGKILL to each process of a role below the server, named by PID and start time.
     Nothing is undone: that the service comes back is the stack's own work, and is measured."""
 
     held: ClassVar[bool] = False
@@ -34,25 +33,28 @@ class ProcessKill(Fault):
     type: Literal["process_kill"]
     target: ProcessRole = Field(default="engine", description="server, engine or worker")
 
+    def targets(self, world: World) -> list[str]:
+        return [describe(ref) for ref in resolve(world, self.target)]
+
     def plan(self, world: World) -> list[str]:
-        ref = resolve(world, self.target)
-        return [f"SIGKILL to {describe(ref)}", "undo: none; the stack brings itself back"]
+        kills = [f"SIGKILL to {target}" for target in self.targets(world)]
+        return [*kills, "undo: none; the stack brings itself back"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
-        return {"process": to_state(resolve(world, self.target)), "token": ticket.token}
+        return {"processes": to_state(resolve(world, self.target)), "token": ticket.token}
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
-        ref = from_state(state["process"])
         effect()
-        if not world.processes.signal(ref, signal.SIGKILL):
-            raise FaultError(f"{describe(ref)} was gone before it could be killed")
+        hit(world, from_state(state), signal.SIGKILL, "killed")
 
     def verify(self, world: World, state: State) -> Verification:
-        ref = from_state(state["process"])
-        processes = world.processes
-        if wait_until(lambda: processes.status(ref) == "gone", _PATIENCE, world.clock, every=0.01):
-            return Verification("yes", f"{describe(ref)} is gone")
-        return Verification("no", f"{describe(ref)} still lives")
+        refs, status = from_state(state), world.processes.status
+        named = ", ".join(map(describe, refs))
+        if wait_until(
+            lambda: all(status(ref) == "gone" for ref in refs), _PATIENCE, world.clock, every=0.01
+        ):
+            return Verification("yes", f"gone: {named}")
+        return Verification("no", f"still lives, of {named}")
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:

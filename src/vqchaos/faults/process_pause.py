@@ -10,7 +10,7 @@ from pydantic import Field
 
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError
-from vqchaos.faults._targets import ProcessRole, describe, from_state, resolve, to_state
+from vqchaos.faults._targets import ProcessRole, describe, from_state, hit, resolve, to_state
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability
 
@@ -18,8 +18,8 @@ _PATIENCE = 2.0
 
 
 class ProcessPause(Fault):
-    """SIGSTOP to one process; SIGCONT to that very process undoes it. A hang, not a crash: no
-    connection breaks, and vLLM's health goes on answering 200."""
+    """SIGSTOP to each process of a role; SIGCONT to those very processes undoes it. A hang, not a
+    crash: no connection breaks, and vLLM's health goes on answering 200."""
 
     held: ClassVar[bool] = True
     family: ClassVar[str] = "processes"
@@ -33,48 +33,59 @@ class ProcessPause(Fault):
     type: Literal["process_pause"]
     target: ProcessRole = Field(default="engine", description="server, engine or worker")
 
+    def targets(self, world: World) -> list[str]:
+        return [describe(ref) for ref in resolve(world, self.target)]
+
     def plan(self, world: World) -> list[str]:
-        ref = resolve(world, self.target)
-        return [f"SIGSTOP to {describe(ref)}", "undo: SIGCONT to that very process"]
+        stops = [f"SIGSTOP to {target}" for target in self.targets(world)]
+        return [*stops, "undo: SIGCONT to that very process"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
-        ref = resolve(world, self.target)
-        if world.processes.status(ref) == "stopped":
-            raise FaultError(f"{describe(ref)} is stopped already", hint="continue it first")
-        return {"process": to_state(ref), "token": ticket.token}
+        refs = resolve(world, self.target)
+        for ref in refs:
+            if world.processes.status(ref) == "stopped":
+                raise FaultError(f"{describe(ref)} is stopped already", hint="continue it first")
+        return {"processes": to_state(refs), "token": ticket.token}
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
-        ref = from_state(state["process"])
         effect()
-        if not world.processes.signal(ref, signal.SIGSTOP):
-            raise FaultError(f"{describe(ref)} was gone before it could be stopped")
+        hit(world, from_state(state), signal.SIGSTOP, "stopped")
 
     def verify(self, world: World, state: State) -> Verification:
-        ref = from_state(state["process"])
-        processes = world.processes
-        if wait_until(
-            lambda: processes.status(ref) == "stopped", _PATIENCE, world.clock, every=0.01
-        ):
-            return Verification("yes", f"{describe(ref)} is stopped")
-        return Verification("no", f"{describe(ref)} is {processes.status(ref)}")
+        stopped = _settled(world, state, lambda status: status == "stopped")
+        return Verification("yes" if stopped else "no", _statuses(world, state))
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        ref = from_state(state["process"])
-        if not world.processes.signal(ref, signal.SIGCONT):
-            return "the process is gone; there is nothing to continue"
-        return ""
+        gone = [
+            describe(ref)
+            for ref in from_state(state)
+            if not world.processes.signal(ref, signal.SIGCONT)
+        ]
+        return f"{', '.join(gone)} is gone; there is nothing to continue" if gone else ""
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
-        ref = from_state(state["process"])
-        processes = world.processes
-        if wait_until(
-            lambda: processes.status(ref) != "stopped", _PATIENCE, world.clock, every=0.01
-        ):
-            return Verification("yes", f"{describe(ref)} is {processes.status(ref)}")
-        return Verification("no", f"{describe(ref)} is still stopped")
+        goes_on = _settled(world, state, lambda status: status != "stopped")
+        return Verification("yes" if goes_on else "no", _statuses(world, state))
 
     @classmethod
     def manual(cls, state: State) -> list[str]:
-        return [f"kill -CONT {state['process']['pid']}"]
+        return [f"kill -CONT {' '.join(str(ref.pid) for ref in from_state(state))}"]
+
+
+def _settled(world: World, state: State, wanted: Callable[[str], bool]) -> bool:
+    """Is the status of every target as wanted, within the patience?"""
+    refs = from_state(state)
+    return wait_until(
+        lambda: all(wanted(world.processes.status(ref)) for ref in refs),
+        _PATIENCE,
+        world.clock,
+        every=0.01,
+    )
+
+
+def _statuses(world: World, state: State) -> str:
+    return ", ".join(
+        f"{describe(ref)} is {world.processes.status(ref)}" for ref in from_state(state)
+    )

@@ -8,8 +8,8 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vqchaos.load.text import clean
 from vqchaos.load.wire import Answer, error_message, is_promised_error
+from vqchaos.text import one_line
 
 # How an exchange ended, as the socket saw it.
 End = Literal[
@@ -55,7 +55,7 @@ def classify(seen: Exchange) -> tuple[str, str]:
     if stranger := _stranger(seen):
         return "misrouted", f"the answer belongs to {stranger}"
     if (inside := _error_inside(seen)) is not None:
-        return "stream_error", clean(inside, 200)
+        return "stream_error", one_line(inside, 200)
     if seen.end == "deadline":
         return "hung", _how_far(seen)
     if seen.end == "cut":
@@ -72,13 +72,13 @@ def classify(seen: Exchange) -> tuple[str, str]:
     if not _is_success(seen.status):
         return _refusal(seen, seen.status)
     if why := _malformed(seen):
-        return "malformed", clean(why, 200)
+        return "malformed", one_line(why, 200)
     return "ok", ""
 
 
 def excerpt(seen: Exchange) -> str:
     """The start of the text, or of the body where there is no text."""
-    return clean(seen.answer.text or seen.body[:1000].decode("utf-8", "replace"))
+    return one_line(seen.answer.text or seen.body[:1000].decode("utf-8", "replace"), 120)
 
 
 def _is_success(status: int | None) -> bool:
@@ -140,14 +140,14 @@ def _unfinished(seen: Exchange) -> str:
     bad = next((reason for _, reason in answer.finish if reason not in GOOD_FINISH), "")
     if bad is None or not answer.finish:
         return f"no finish reason, after {answer.tokens} tokens"
-    return f"finish reason {clean(bad, 40)!r}" if bad else ""
+    return f"finish reason {one_line(bad, 40)!r}" if bad else ""
 
 
 def _refusal(seen: Exchange, status: int) -> tuple[str, str]:
     parsed = _json(seen.body)
     said = error_message(parsed) if isinstance(parsed, dict) else None
     text = said if said is not None else seen.body[:400].decode("utf-8", "replace")
-    detail = clean(f"HTTP {status}: {text}" if text else f"HTTP {status}", 200)
+    detail = one_line(f"HTTP {status}: {text}" if text else f"HTTP {status}", 200)
     promised = is_promised_error(parsed, status)
     if status == 429 or (status == 503 and (seen.retry_after or promised)):
         return "shed", detail
@@ -156,7 +156,7 @@ def _refusal(seen: Exchange, status: int) -> tuple[str, str]:
     # A router's or proxy's body may have any shape. One that claims the API's shape and
     # does not keep it is the server's own.
     if isinstance(parsed, dict) and isinstance(parsed.get("error"), dict) and not promised:
-        return "malformed", clean(f"{detail} (its code or shape is wrong)", 200)
+        return "malformed", one_line(f"{detail} (its code or shape is wrong)", 200)
     return "error", detail
 
 

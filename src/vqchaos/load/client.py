@@ -24,9 +24,10 @@ from aiohttp.client_proto import ResponseHandler
 
 from vqchaos.history.events import Request
 from vqchaos.load.classify import Exchange, classify, excerpt
+from vqchaos.load.redact import Redactor
 from vqchaos.load.sse import SseError, SseParser
-from vqchaos.load.text import Redactor, clean
 from vqchaos.load.wire import AnswerBuilder
+from vqchaos.text import one_line
 
 BODY_LIMIT = 8 * 1024 * 1024
 PATHS = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
@@ -262,7 +263,7 @@ class Client:
             deadline=call.deadline,
             outcome=outcome,
             status=seen.status,
-            finish_reason=clean(answer.finish_reason, 40) if answer.finish_reason else None,
+            finish_reason=one_line(answer.finish_reason, 40) if answer.finish_reason else None,
             completion_tokens=answer.completion_tokens,
             detail=self.redact(detail),
             excerpt=self.redact(excerpt(exchange)),
@@ -321,7 +322,7 @@ def _ended_by(error: Exception, flight: Flight | None) -> tuple[str, str]:
         started = not isinstance(error.message, str)
         return ("cut" if started else "reset"), "the server closed the connection"
     if isinstance(error, aiohttp.ClientResponseError):
-        return "not_http", clean(error.message, 80)
+        return "not_http", one_line(error.message, 80)
     if isinstance(error, aiohttp.ClientPayloadError):
         return "cut", _word(error)
     return "reset", _word(error)

@@ -18,8 +18,8 @@ from typing import IO, Any
 import vqchaos
 from vqchaos.errors import VqchaosError
 from vqchaos.history.events import Event, decode
-from vqchaos.load.text import clean
 from vqchaos.observer.config import ObserverConfig
+from vqchaos.text import one_line
 
 START_TIMEOUT = 30.0  # a loaded machine without compiled modules
 _TAIL = 2000
@@ -220,7 +220,7 @@ class ObserverLink:
         if self._problem is not None:
             return VqchaosError(f"an event could not be recorded: {self._problem}")
         crash = self._said.get("crashed")
-        why = clean(str(crash["error"]), 400) if crash else self._tail() or "it said nothing"
+        why = one_line(str(crash["error"]), 400) if crash else self._tail() or "it said nothing"
         code = self._process.poll() if self._process is not None else None
         return VqchaosError(f"the observer died (exit code {code}): {why}")
 
@@ -230,7 +230,7 @@ class ObserverLink:
             return ""
         size = os.fstat(self._errors.fileno()).st_size
         data = os.pread(self._errors.fileno(), _TAIL, max(0, size - _TAIL))
-        return clean(data.decode("utf-8", "replace").replace("\n", " | "), _TAIL)
+        return one_line(data.decode("utf-8", "replace").replace("\n", " | "), _TAIL)
 
     def _read(self) -> None:
         assert self._process is not None

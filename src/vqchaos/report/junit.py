@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from vqchaos.report.text import clean
+from vqchaos.text import clean
 
 Verdict = Mapping[str, Any]
 

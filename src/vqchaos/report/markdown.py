@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqchaos.report.text import one_line
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, timeline
+from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 Verdict = Mapping[str, Any]

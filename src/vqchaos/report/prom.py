@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vqchaos.checks.base import SEVERITY
-from vqchaos.report.text import one_line
+from vqchaos.text import one_line
 
 Labels = dict[str, str]
 _RECOVERY = (

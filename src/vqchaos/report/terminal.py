@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vqchaos.report.markdown import not_passed, set_recovery
-from vqchaos.report.text import one_line
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, timeline
+from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 Verdict = Mapping[str, Any]

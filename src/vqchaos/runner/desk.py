@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from vqchaos.history.events import FaultInjected, Note
-from vqchaos.load.text import clean
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.run import Run
+from vqchaos.text import one_line
 
 _TEXT = 500  # characters of a note
 
@@ -26,7 +26,7 @@ class Desk:
                 self._interrupts.abort("aborted from another terminal")
                 return {"ok": True, "run": name}
             case "mark":
-                text = clean(str(request.get("text", "")), _TEXT)
+                text = one_line(str(request.get("text", "")), _TEXT)
                 return self._mark(text, now=bool(request.get("now")))
             case other:
                 return {"ok": False, "error": f"unknown request {other!r}"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqchaos.errors import FaultError, VqchaosError
-from vqchaos.faults.base import Fault, StartupFault, Ticket, World
+from vqchaos.faults.base import Fault, StartupFault, Ticket, World, require_few
 from vqchaos.history.events import (
     FaultFailed,
     FaultInjected,
@@ -55,6 +55,7 @@ class Injector:
         run: Path,
         seed: int,
         lease: float,
+        max_targets: int,
     ) -> None:
         self._world = world
         self._ledger = ledger
@@ -62,6 +63,7 @@ class Injector:
         self._run = run.name
         self._folder = str(run.resolve())
         self._seed = seed
+        self._max_targets = max_targets
         self._lease = lease  # seconds after which every fault of this run must be gone
         self._tokens = random.SystemRandom()
         self._runner: tuple[int, float] = (0, 0.0)
@@ -85,6 +87,7 @@ class Injector:
             seed=self._seed + item.number,
         )
         try:
+            require_few(fault, self._world, self._max_targets)
             state = fault.capture(self._world, ticket)
         except Exception as error:
             if item.again and isinstance(error, FaultError):

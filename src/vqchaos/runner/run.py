@@ -13,6 +13,7 @@ from vqchaos import __version__
 from vqchaos.clock import Clock
 from vqchaos.errors import FaultError, Interrupted, VqchaosError
 from vqchaos.experiment.model import Experiment
+from vqchaos.faults.base import require_few
 from vqchaos.history.events import (
     Event,
     Leftovers,
@@ -176,7 +177,13 @@ class Stages:
         phases = run.experiment.phases
         lease = phases.fault + phases.recovery + LEASE_MARGIN
         self._injector = Injector(
-            run.stack, ledger, rec, run=run.folder, seed=run.seed, lease=lease
+            run.stack,
+            ledger,
+            rec,
+            run=run.folder,
+            seed=run.seed,
+            lease=lease,
+            max_targets=run.experiment.max_targets,
         ).owned_by(os.getpid(), me.create_time())
 
     def all(self) -> None:
@@ -214,6 +221,7 @@ class Stages:
             )
         for item in self._items:  # a target that is not there is told before anything is injected
             try:
+                require_few(item.fault, self._run.stack, self._experiment.max_targets)
                 item.fault.plan(self._run.stack)
             except VqchaosError as error:
                 raise VoidRun(f"preflight failed: {item.name}: {error}") from error

@@ -25,7 +25,6 @@ from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
-from vqchaos.load.text import clean
 from vqchaos.report.files import write_set
 from vqchaos.runner import marks
 from vqchaos.runner.abort import refuse_if_blocked
@@ -41,6 +40,7 @@ from vqchaos.stack.attach import AttachStack
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.opening import remember
 from vqchaos.stack.protocols import Stack
+from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 LOCK_PATIENCE = 60.0  # seconds for a watchdog or a heal at work; for a run nobody waits
@@ -258,7 +258,7 @@ class SetRunner:
             return
         for mark in found.expired:
             outcome = marks.revert(mark, self._stack, ledger)
-            text = f"expired mark of run {clean(mark.run)}: {mark.toxic.type} "
+            text = f"expired mark of run {one_line(mark.run)}: {one_line(mark.toxic.type)} "
             if not outcome.done:
                 raise UncleanError(
                     f"{text}could not be reverted: {outcome.proof.why}",
@@ -269,10 +269,11 @@ class SetRunner:
             mark = found.live[0]
             left = format_duration(max(0.0, mark.deadline - self._clock.wall()))
             raise UncleanError(
-                f"run {clean(mark.run)}, which is not of this machine or has lost its ledger, has "
-                f"a {mark.toxic.type} in force on this proxy for another {left} at most",
+                f"run {one_line(mark.run)}, which is not of this machine or has lost its ledger, "
+                f"has a {one_line(mark.toxic.type)} in force on this proxy for another {left} at "
+                "most",
                 hint="wait for it, stop it where it runs, or delete the toxic "
-                f"{clean(mark.toxic.name)} if you know that it is dead",
+                f"{one_line(mark.toxic.name)} if you know that it is dead",
             )
 
     def _summarise(self, result: SetResult, min_valid: int | None) -> None:

@@ -29,6 +29,7 @@ from vqchaos.stack.local.state_files import (
     write_json,
 )
 from vqchaos.stack.protocols import Attempt, StartOverride
+from vqchaos.text import one_line
 
 LOG_LINES = 60
 _TAIL = 64 * 1024  # bytes
@@ -255,4 +256,4 @@ def tail(log: Path, lines: int = LOG_LINES, size_limit: int = _TAIL) -> tuple[st
     if size > size_limit:
         data = data.partition(b"\n")[2]
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return tuple(groups.plain(line) for line in text.split("\n") if line.strip())[-lines:]
+    return tuple(one_line(line, 500) for line in text.split("\n") if line.strip())[-lines:]

@@ -21,18 +21,13 @@ from typing import Any
 import psutil
 
 from vqchaos.stack.local.state_files import GROUPS, MARK, read_json, write_json
+from vqchaos.text import one_line
 
 # psutil's create_time is wall time derived from the boot time, which the kernel rounds to whole
 # seconds and NTP moves: two readings of one process may differ by a second.
 SAME_START = 1.5
 SHM = Path("/dev/shm")  # noqa: S108 (where POSIX shared memory lives)
 _TITLE = re.compile(r"^VLLM::(EngineCore|Worker)")
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def plain(text: str, limit: int = 500) -> str:
-    """Text of the target as data: no terminal escapes or control characters, bounded."""
-    return _CONTROL.sub("", text)[:limit]
 
 
 @dataclass(slots=True)
@@ -69,7 +64,7 @@ def save(up: Path, groups: Iterable[Group]) -> None:
 
 def title_of(process: psutil.Process) -> str:
     """The command line, or the title that the process gave itself."""
-    return plain(" ".join(process.cmdline()).strip() or process.name(), 200)
+    return one_line(" ".join(process.cmdline()).strip() or process.name(), 200)
 
 
 def role_of(title: str) -> str:
