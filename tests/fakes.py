@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from vqchaos.clock import ManualClock
 from vqchaos.errors import StackError
-from vqchaos.stack.protocols import Attempt, ProcessRef, StartOverride, Toxic
+from vqchaos.stack.protocols import Attempt, ProcessRef, Removal, StartOverride, Toxic
 
 GIB = 1024**3
 STRANGERS_TOXIC = Toxic("somebody-elses", "latency", "upstream", 1.0, {"latency": 1, "jitter": 0})
@@ -135,6 +135,7 @@ class FakeProxy:
         self._world = world
         self.there = True
         self.is_enabled = True
+        self.hung = False
         self.listed = {STRANGERS_TOXIC.name: STRANGERS_TOXIC}
 
     def die(self) -> None:
@@ -160,9 +161,17 @@ class FakeProxy:
                 raise StackError(f"the proxy has a toxic called {toxic.name} already")
             self.listed[toxic.name] = toxic
 
-    def remove(self, name: str) -> bool:
+    def remove(self, name: str) -> Removal:
         with self._world.call("proxy.remove", mutates=True):
-            return self.listed.pop(name, None) is not None
+            return "absent" if self.listed.pop(name, None) is None else "removed"
+
+    def revive(self) -> bool:
+        with self._world.call("proxy.revive"):
+            if self.hung:
+                self.hung = False
+                self.restart()
+                return True
+            return False
 
     def enabled(self) -> bool:
         with self._world.call("proxy.enabled"):
@@ -188,6 +197,8 @@ class FakeProxy:
             return took if took <= timeout else None
 
     def _reach(self) -> None:
+        if self.hung:
+            raise StackError("Toxiproxy gave no answer")
         if not self.there:
             raise StackError("Toxiproxy cannot be reached")
 

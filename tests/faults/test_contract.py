@@ -211,6 +211,18 @@ def test_revert_after_toxiproxy_restarted(make: Make, name: str) -> None:
 
 
 @each_fault
+def test_revert_when_the_api_of_our_own_toxiproxy_hangs(make: Make, name: str) -> None:
+    trial = make(name)
+    trial.inject()
+    trial.world.proxy.hung = True
+    note = trial.revert()
+    trial.world.proxy.hung = False  # where the fault needs no proxy, it still hangs
+    assert trial.undone() == trial.proof
+    assert ("restarted" in note) == (trial.fault.family == "network")
+    assert trial.world.proxy.is_enabled
+
+
+@each_fault
 @pytest.mark.parametrize("after", [False, True], ids=["refused", "answer-lost"])
 def test_inject_that_fails_half_way_is_undone(make: Make, name: str, after: bool) -> None:
     for nth in range(1, TOO_MANY):

@@ -144,7 +144,7 @@ def test_every_type_is_stored_as_asked_and_removed(server: Server, upstream: int
         kind: dict(toxic(kind).attributes) for kind in ATTRIBUTES
     }
     for kind in ATTRIBUTES:
-        assert control.remove(kind)
+        assert control.remove(kind) == "removed"
     assert control.toxics() == []
     assert control.timed_connect(5.0) is not None
 
@@ -180,7 +180,7 @@ def test_what_kills_the_server_is_refused(
     assert status == 200
     assert any(dies_of_an_answer(server, control) for _ in range(4))
     assert control.exists() is False
-    assert control.remove("t") is False
+    assert control.remove("t") == "absent"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_removal_behind_a_pending_reset_comes_to_its_end(server: Server, upstrea
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         began = time.monotonic()
-        assert control.remove("ours") is True
+        assert control.remove("ours") == "recreated"
         assert time.monotonic() - began < 10
     assert control.toxics() == [theirs], "a stranger's toxic stays"
     took = control.timed_connect(5.0)
@@ -286,12 +286,12 @@ def test_a_restart_loses_everything_and_that_counts_as_gone(
     server.process.kill()
     server.process.wait(10)
     assert control.exists() is False
-    assert control.remove("ours") is False
+    assert control.remove("ours") == "absent"
     again = launch(binary, server.port)
     try:
         control.wait_ready(10)
         assert control.exists() is False, "it runs, and has no such proxy"
-        assert control.remove("ours") is False
+        assert control.remove("ours") == "absent"
     finally:
         again.kill()
         again.wait(10)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -109,3 +111,20 @@ def test_runner_and_watchdog_killed_a_fresh_process_reverts(
         assert healed.returncode == 0, healed.stdout + healed.stderr
         assert effects(live_stack) == []
         assert settled(live_stack.state_dir)
+
+
+def test_a_toxiproxy_of_our_own_that_hangs_is_restarted_by_the_undo(
+    live_stack: LocalStack, tmp_path: Path
+) -> None:
+    with victim("hold", words("network", tmp_path), tmp_path / "runs", nth=2) as runner:
+        stand_in_force(runner, live_stack)
+        hung = live_stack.supervisor.pid_of("toxiproxy")
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        runner.process.send_signal(signal.SIGTERM)
+        assert runner.ends() == 128 + signal.SIGTERM
+        assert effects(live_stack) == []
+        assert settled(live_stack.state_dir)
+        assert live_stack.supervisor.pid_of("toxiproxy") != hung
+        notes = [e["note"] for e in runner.history() if e["type"] == "fault.reverted"]
+        assert any("restarted" in note for note in notes)

@@ -15,6 +15,7 @@ from vqchaos.history.events import Compared, Event, Leftovers, Note, Residue
 from vqchaos.history.store import read
 from vqchaos.runner.sets import Done
 from vqchaos.stack.inventory import Inventory, Thing
+from vqchaos.stack.protocols import Removal
 
 LATENCY = {"type": "latency", "latency": "50ms"}
 TIDY = [{"type": "no_residue"}]
@@ -101,7 +102,7 @@ def test_gpu_memory_that_was_not_given_back_is_the_stacks(lab: Lab) -> None:
 
 
 def test_what_is_found_twice_is_named_once(lab: Lab) -> None:
-    def broken(name: str) -> bool:
+    def broken(name: str) -> Removal:
         raise OSError("no answer")
 
     def stuck() -> None:

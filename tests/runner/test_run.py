@@ -33,7 +33,7 @@ from vqchaos.runner import timeline
 from vqchaos.runner.heal import heal
 from vqchaos.runner.lock import stack_lock
 from vqchaos.runner.sets import Planned, SetOptions, sort_out
-from vqchaos.stack.protocols import Capability, Item
+from vqchaos.stack.protocols import Capability, Item, Removal
 
 LATENCY = {"type": "latency", "latency": "50ms"}
 
@@ -113,7 +113,7 @@ def test_a_revert_that_fails_is_unclean_and_heal_mends_it(lab: Lab) -> None:
         if name == "recovery":
             world.proxy.remove = broken  # type: ignore[method-assign]
 
-    def broken(name: str) -> bool:
+    def broken(name: str) -> Removal:
         raise OSError("no answer")
 
     talk.phase = phase  # type: ignore[method-assign]

@@ -106,15 +106,15 @@ def test_add_list_remove(control: ToxiproxyControl) -> None:
     control.add(THEIRS)
     control.add(OURS)
     assert control.toxics() == [THEIRS, OURS]
-    assert control.remove(OURS.name) is True
-    assert control.remove(OURS.name) is False
+    assert control.remove(OURS.name) == "removed"
+    assert control.remove(OURS.name) == "absent"
     assert control.toxics() == [THEIRS]
 
 
 def test_a_name_with_odd_characters_is_quoted(control: ToxiproxyControl) -> None:
     odd = make(name="ü 50%25 ?#")
     control.add(odd)
-    assert control.remove(odd.name)
+    assert control.remove(odd.name) == "removed"
     assert control.toxics() == []
 
 
@@ -214,7 +214,7 @@ def test_two_servers_from_two_threads_do_not_mix(toxiproxy: FakeToxiproxy) -> No
 CALLS: dict[str, Callable[[ToxiproxyControl], object]] = {
     "toxics": lambda c: c.toxics(),
     "add": lambda c: c.add(OURS),
-    "remove": lambda c: c.remove(OURS.name),
+    "remove": lambda c: c.remove(OURS.name) != "absent",
     "enabled": lambda c: c.enabled(),
     "set_enabled": lambda c: c.set_enabled(False),
     "exists": lambda c: c.exists(),
@@ -286,7 +286,7 @@ def test_nobody_there_means_that_it_is_gone() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT)
     assert control.exists() is False
-    assert control.remove(OURS.name) is False
+    assert control.remove(OURS.name) == "absent"
     with pytest.raises(StackError, match="cannot be reached"):
         control.wait_ready(0.0)
 
@@ -297,7 +297,7 @@ def test_a_restarted_server_has_no_proxy(
     control.add(OURS)
     toxiproxy.proxies.clear()
     assert control.exists() is False
-    assert control.remove(OURS.name) is False
+    assert control.remove(OURS.name) == "absent"
     with pytest.raises(StackError, match="no proxy called llm"):
         control.add(OURS)
 
@@ -312,7 +312,7 @@ def test_a_hanging_removal_recreates_the_proxy_with_strangers_toxics(
     control.add(OURS)
     toxiproxy.proxies["llm"]["toxics"].append(dataclasses.asdict(ODD))
     toxiproxy.hang = "DELETE .*/toxics/"
-    assert brief(toxiproxy).remove(OURS.name) is True
+    assert brief(toxiproxy).remove(OURS.name) == "recreated"
     proxy = toxiproxy.proxies["llm"]
     assert (proxy["listen"], proxy["upstream"], proxy["enabled"]) == (
         "127.0.0.1:9",
@@ -328,7 +328,7 @@ def test_a_hanging_removal_leaves_a_disabled_proxy_disabled(
     control.add(OURS)
     control.set_enabled(False)
     toxiproxy.hang = "DELETE .*/toxics/"
-    assert brief(toxiproxy).remove(OURS.name)
+    assert brief(toxiproxy).remove(OURS.name) == "recreated"
     assert control.enabled() is False
 
 
@@ -348,7 +348,7 @@ def test_a_removal_that_worked_but_answered_500_recreates_nothing(
         answer(handler, status, data)
 
     toxiproxy._send = send  # type: ignore[method-assign]
-    assert control.remove(OURS.name) is True
+    assert control.remove(OURS.name) == "removed"
     assert "DELETE /proxies/llm" not in toxiproxy.requests
     assert control.toxics() == [THEIRS]
 
@@ -360,6 +360,39 @@ def test_a_proxy_whose_removal_hangs_too_is_an_error(
     toxiproxy.hang = "DELETE"
     with pytest.raises(StackError, match="no answer"):
         brief(toxiproxy).remove(OURS.name)
+
+
+def own(toxiproxy: FakeToxiproxy) -> ToxiproxyControl:
+    """A Toxiproxy that may be restarted: then its proxy is there again, on and without toxics."""
+
+    def restart() -> None:
+        toxiproxy.hang = ""
+        toxiproxy.proxies["llm"] |= {"enabled": True, "toxics": []}
+
+    return ToxiproxyControl(toxiproxy.url, "llm", toxiproxy.url, timeout=0.3, restart=restart)
+
+
+def test_one_of_our_own_that_hangs_for_good_is_restarted_and_strangers_toxics_put_back(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(THEIRS)
+    control.add(OURS)
+    toxiproxy.hang = "DELETE"
+    assert own(toxiproxy).remove(OURS.name) == "restarted"
+    assert control.toxics() == [THEIRS]
+
+
+def test_only_a_hung_one_of_our_own_is_revived(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    control.add(OURS)
+    assert own(toxiproxy).revive() is False
+    assert control.toxics() == [OURS]
+    toxiproxy.hang = "."
+    with pytest.raises(StackError, match="no answer"):
+        brief(toxiproxy).revive()
+    assert own(toxiproxy).revive() is True
+    assert control.toxics() == []
 
 
 # ---------------------------------------------------------------- a timed exchange

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from vqchaos.errors import FaultError
+from vqchaos.faults._proxy import take_off
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability, Toxic
 from vqchaos.units import Duration, Share, format_duration
@@ -72,7 +73,7 @@ class Latency(Fault):
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        return "" if world.proxy.remove(state["toxic"]) else "the toxic was gone already"
+        return take_off(world, state["toxic"])
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:

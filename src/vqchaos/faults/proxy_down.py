@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from vqchaos.errors import FaultError
+from vqchaos.faults._proxy import RESTARTED, take_off
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability, Toxic
 
@@ -59,12 +60,15 @@ class ProxyDown(Fault):
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
+        if world.proxy.revive():
+            world.proxy.set_enabled(state["enabled"])
+            return RESTARTED
         if not world.proxy.exists():
             return "the proxy is gone; there is nothing to enable"
         if state["enabled"]:
             world.proxy.set_enabled(True)
-        world.proxy.remove(state["mark"])
-        return "" if state["enabled"] else "the proxy was off before the run; it stays off"
+        note = take_off(world, state["mark"])
+        return note if state["enabled"] else "the proxy was off before the run; it stays off"
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:

@@ -56,6 +56,9 @@ class Toxic:
     attributes: Mapping[str, int]
 
 
+Removal = Literal["removed", "absent", "recreated", "restarted"]
+
+
 class ProxyControl(Protocol):
     """One Toxiproxy proxy. Implemented over toxiproxy-python in ``stack/toxiproxy.py``."""
 
@@ -65,9 +68,15 @@ class ProxyControl(Protocol):
     def add(self, toxic: Toxic) -> None:
         """Add it; attributes are checked before they reach the server, read back afterwards."""
 
-    def remove(self, name: str) -> bool:
-        """Remove it; False if it was not there. Falls back to recreating the proxy if removal
-        hangs, keeping the other toxics."""
+    def remove(self, name: str) -> Removal:
+        """Remove it, whatever that takes: where the removal hangs, the proxy is made anew with its
+        other toxics, which cuts live connections; where that hangs too, Toxiproxy is restarted if
+        it is the stack's own."""
+
+    def revive(self) -> bool:
+        """For an undo: a Toxiproxy whose API hangs is restarted if it is the stack's own, which
+        leaves the proxy on and without toxics; True if it was. Raises StackError if it hangs and
+        is somebody else's."""
 
     def enabled(self) -> bool: ...
 

@@ -20,7 +20,7 @@ from toxiproxy import Toxiproxy
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 from vqchaos.errors import StackError
-from vqchaos.stack.protocols import Toxic
+from vqchaos.stack.protocols import Removal, Toxic
 from vqchaos.units import format_duration
 
 T = TypeVar("T")
@@ -119,7 +119,13 @@ class ToxiproxyControl:
     clients go, for a timed exchange through the proxy."""
 
     def __init__(
-        self, api_url: str, proxy: str, probe_url: str, *, timeout: float = CALL_TIMEOUT
+        self,
+        api_url: str,
+        proxy: str,
+        probe_url: str,
+        *,
+        timeout: float = CALL_TIMEOUT,
+        restart: Callable[[], None] | None = None,
     ) -> None:
         if not proxy or "/" in proxy:
             raise StackError(f"a proxy whose name holds a slash can never be deleted: {proxy!r}")
@@ -127,6 +133,8 @@ class ToxiproxyControl:
         self._name = proxy
         self._probe_url = probe_url.rstrip("/")
         self._timeout = timeout
+        self._restart = restart
+        self._others: list[Toxic] = []  # on the proxy beside the one that is being removed
         self._client = Toxiproxy()
 
     # ------------------------------------------------------------ the protocol
@@ -163,27 +171,53 @@ class ToxiproxyControl:
         if found is None or dict(found.attributes) != dict(toxic.attributes):
             raise StackError(f"Toxiproxy took the toxic {toxic.name} otherwise than asked: {found}")
 
-    def remove(self, name: str) -> bool:
+    def revive(self) -> bool:
+        try:
+            self.exists()
+        except _NoAnswer:
+            if self._restart is None:
+                raise
+            self._restart()
+            return True
+        return False
+
+    def remove(self, name: str) -> Removal:
+        self._others = []
+        try:
+            return self._remove(name)
+        except _NoAnswer:
+            # Any listing that waits behind the removal keeps the proxy from being deleted.
+            if self._restart is None:
+                raise
+            self._restart()
+            for toxic in self._others:
+                self._put(toxic)
+            return "restarted"
+
+    def _remove(self, name: str) -> Removal:
         if not self.exists():
-            return False
+            return "absent"
         proxy = self._call(self._proxy)
         before = self.toxics()
-        if all(toxic.name != name for toxic in before):
-            return False
+        self._others = [toxic for toxic in before if toxic.name != name]
+        if len(self._others) == len(before):
+            return "absent"
         try:
-            return self._call(lambda: bool(self._proxy().destroy_toxic(name)))
+            self._call(lambda: self._proxy().destroy_toxic(name))
         except _NoAnswer:
             # It blocks behind a pending reset or a full buffer, and so would every listing from
             # now on. Deleting the whole proxy does not, if it is the very next call.
             pass
         except StackError as error:
             if isinstance(error.__cause__, NotFound):
-                return False
-            proxy, before = self._call(self._proxy), self.toxics()
-            if all(toxic.name != name for toxic in before):
-                return True
-        self._recreate(proxy, [toxic for toxic in before if toxic.name != name])
-        return True
+                return "absent"
+            proxy = self._call(self._proxy)
+            if all(toxic.name != name for toxic in self.toxics()):
+                return "removed"
+        else:
+            return "removed"
+        self._recreate(proxy, self._others)
+        return "recreated"
 
     def enabled(self) -> bool:
         return self._call(lambda: bool(self._proxy().enabled))
@@ -253,6 +287,15 @@ class ToxiproxyControl:
                 time.sleep(0.05)
             else:
                 return
+
+    def wait_for_proxy(self, timeout: float) -> None:
+        """Until a Toxiproxy that was started with a config has its proxy. Raises StackError."""
+        deadline = time.monotonic() + timeout
+        self.wait_ready(timeout)
+        while not self.exists():
+            if time.monotonic() >= deadline:
+                raise StackError(f"Toxiproxy came back without its proxy {self._name}")
+            time.sleep(0.05)
 
     def version(self) -> str:
         """Toxiproxy's own version."""

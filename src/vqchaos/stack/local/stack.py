@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from vqchaos.stack.local.toxiproxy_install import version_of
 from vqchaos.stack.protocols import Capability, Endpoints, Item, ProbeSources, ProxyControl
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
+_BACK = 10.0  # seconds for a restarted Toxiproxy to have its proxy
 TOOLS = "tools.json"  # in the `up` folder: which engine and Toxiproxy `up` found
 
 
@@ -95,7 +96,16 @@ class LocalStack:
     def proxy(self) -> ProxyControl:
         from vqchaos.stack.toxiproxy import ToxiproxyControl  # noqa: PLC0415 (imports requests)
 
-        return ToxiproxyControl(self.proxy_api_url, PROXY_NAME, self.endpoints.client_url)
+        def control(restart: Callable[[], None] | None = None) -> ToxiproxyControl:
+            url = self.endpoints.client_url
+            return ToxiproxyControl(self.proxy_api_url, PROXY_NAME, url, restart=restart)
+
+        def restart() -> None:
+            """It comes back with its proxy, on and without toxics (see its -config)."""
+            self.supervisor.kill("toxiproxy")
+            control().wait_for_proxy(_BACK)
+
+        return control(restart)
 
     @property
     def server(self) -> LocalServer:

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from vqchaos.stack.local.paths import Ports, StackPaths
 
 PROXY_NAME = "vllm"
 _STOP_WAIT = 40  # seconds; the launcher needs up to 15 and a little for its server
+_KILLED = 10.0  # seconds for a killed program to run again
 _CONFIG = """\
 ; written by vqchaos; `vqchaos down` removes it
 [supervisord]
@@ -154,6 +156,16 @@ class Supervisor:
         except StackError:
             return None
         return int(facts["pid"]) or None
+
+    def kill(self, program: str) -> None:
+        """SIGKILL; supervisord starts it again. Returns when another process runs. Raises
+        StackError if none does."""
+        pid = self.pid_of(program)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # supervisord has not reaped it, so it is that one
+        if not wait_until(lambda: self.pid_of(program) not in (None, pid), _KILLED, self._clock):
+            raise StackError(f"{program} did not come back", hint="vqchaos down, then up")
 
     def _call(self, method: str, *arguments: Any) -> Any:
         transport = _UnixTransport(self._paths.supervisor_socket)
