@@ -16,7 +16,8 @@ from vqchaos.errors import StackUnhealthy
 from vqchaos.stack.local import groups
 from vqchaos.stack.local.down import down, leftovers, own_processes
 from vqchaos.stack.local.stack import LocalStack
-from vqchaos.stack.local.up import answer_token, status, up
+from vqchaos.stack.local.up import status, up
+from vqchaos.stack.status import answer_token
 from vqchaos.stack.protocols import StartOverride
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
@@ -30,7 +31,7 @@ def test_up_is_idempotent_and_a_token_comes_through_the_proxy(live_stack: LocalS
     before = live_stack.server.attempt()
     up(live_stack, Lines())
     assert live_stack.server.attempt().generation == before.generation
-    assert answer_token(live_stack, 30)
+    assert answer_token(live_stack.endpoints, 30)
     now = status(live_stack)
     assert (now.state, now.residue, now.faults_in_force) == ("serving", [], [])
     assert live_stack.proxy.exists()
@@ -56,11 +57,11 @@ def test_a_killed_server_comes_back_and_its_residue_is_named(live_stack: LocalSt
     }
     assert any(name.startswith("psm_") for name in named)
     assert any(item.kind == "socket" for item in found)
-    assert wait_until(lambda: answer_token(live_stack, 10), 240, live_stack.clock, every=1)
+    assert wait_until(lambda: answer_token(live_stack.endpoints, 10), 240, live_stack.clock, every=1)
     assert live_stack.remove_residue() == []
     assert not named & shared_memory()
     assert named <= names_before
-    assert answer_token(live_stack, 30)  # the new server lost nothing by that
+    assert answer_token(live_stack.endpoints, 30)  # the new server lost nothing by that
 
 
 def test_a_stop_leaves_nothing_and_a_refusal_says_why(
@@ -87,7 +88,7 @@ def test_a_server_that_refuses_to_start_is_told_and_nothing_stays(
         up(other, Lines())
     assert raised.value.hint == "engine.args holds something that this vLLM does not know"
     assert leftovers(other) == []
-    assert answer_token(live_stack, 30)
+    assert answer_token(live_stack.endpoints, 30)
 
 
 def test_down_leaves_nothing(live_state_home: Path, live_stack: LocalStack) -> None:

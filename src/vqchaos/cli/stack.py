@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +14,13 @@ from vqchaos.cli.common import (
     STACK_OPTION,
     console,
     open_named_stack,
-    require_local,
     say,
 )
 from vqchaos.cli.overview import summary
 from vqchaos.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from vqchaos.stack.local.up import StackStatus
+    from vqchaos.stack.status import StackStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -42,14 +41,14 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """The first start makes the engine's own environment (a minute or two, a few GB in the cache
-    folder). A stack that is up is left alone."""
+    """Local: the first start makes the engine's own environment (a minute or two, a few GB in the
+    cache folder). Docker: `docker compose up`. A stack that is up is left alone."""
     from vqchaos.cli.progress import StepLines
-    from vqchaos.stack.local.up import up as bring_up
+    from vqchaos.stack.lifecycle import up as bring_up
 
-    local = require_local(open_named_stack(stack, sets))
+    opened = open_named_stack(stack, sets)
     with StepLines(console(stderr=True)) as progress:
-        bring_up(local, progress, engine_python=str(engine_python) if engine_python else None)
+        bring_up(opened, progress, engine_python=str(engine_python) if engine_python else None)
 
 
 def down(
@@ -62,17 +61,17 @@ def down(
     """Also ends orphans of earlier servers, their shared memory, sockets and temporary files."""
     from vqchaos.cli.progress import StepLines
     from vqchaos.runner.lock import holder
-    from vqchaos.stack.local.down import down as bring_down
+    from vqchaos.stack.lifecycle import down as bring_down
 
-    local = require_local(open_named_stack(stack, sets))
-    live = holder(local.state_dir)
+    opened = open_named_stack(stack, sets)
+    live = holder(opened.state_dir)
     if live is not None and not force:
         raise UsageError(
             f"{live.get('what', 'a run')} is alive on this stack (process {live.get('pid', '?')})",
             hint="interrupt it first: it reverts its faults and ends",
         )
     with StepLines(console(stderr=True)) as progress:
-        bring_down(local, progress, force=force)
+        bring_down(opened, progress, force=force)
     say("down: nothing of this stack is left")
 
 
@@ -81,11 +80,11 @@ def status(
 ) -> None:
     """Exit code 0 if the stack serves a token, else 3."""
     from vqchaos.runner.lock import holder
-    from vqchaos.stack.local.up import status as look
+    from vqchaos.stack.lifecycle import status as look
 
-    local = require_local(open_named_stack(stack, sets))
-    found = look(local)
-    run = holder(local.state_dir)
+    opened = open_named_stack(stack, sets)
+    found = look(opened)
+    run = holder(opened.state_dir)
     if as_json:
         print(json.dumps(found.as_json() | {"run": run}))
     else:
@@ -99,6 +98,7 @@ def _print_status(found: StackStatus, run: str) -> None:
         ("state", found.state + (f": {found.why}" if found.why else "")),
         *((name, url) for name, url in found.urls.items()),
         *((item["role"], f"process {item['pid']}") for item in found.processes),
+        *((item["role"], _container(item)) for item in found.containers),
         *((name, version or "unknown") for name, version in found.versions.items()),
         ("run", run),
         ("faults", ", ".join(found.faults_in_force) or "none in force"),
@@ -107,6 +107,12 @@ def _print_status(found: StackStatus, run: str) -> None:
     ]
     for name, text in rows:
         print(f"{name:<13} {text}")
+
+
+def _container(item: dict[str, Any]) -> str:
+    health = f", {item['health']}" if item["health"] else ""
+    restarts = f", {item['restarts']} restarts" if item["restarts"] else ""
+    return f"{item['name']}: {item['status']}{health}{restarts}"
 
 
 def doctor(as_json: bool = JSON_OPTION) -> None:

@@ -14,7 +14,13 @@ from vqchaos.experiment.model import Experiment
 from vqchaos.experiment.problems import to_problems
 from vqchaos.experiment.rules import broken_rules
 from vqchaos.experiment.sets import apply_sets
-from vqchaos.stack.config import AttachStackFile, LocalStackFile, StackFile
+from vqchaos.stack.config import (
+    AnyStackFile,
+    AttachStackFile,
+    DockerStackFile,
+    LocalStackFile,
+    StackFile,
+)
 from vqchaos.yamlfile import Document, load, shown
 
 KINDS = {
@@ -24,8 +30,12 @@ KINDS = {
     "rules": "gate",
     "space": "search space",
 }
-_STACKS: dict[str, type[BaseModel]] = {"local": LocalStackFile, "attach": AttachStackFile}
-_LATER_STACKS = ("docker", "kubernetes", "ray")
+_STACKS: dict[str, type[BaseModel]] = {
+    "local": LocalStackFile,
+    "docker": DockerStackFile,
+    "attach": AttachStackFile,
+}
+_LATER_STACKS = ("kubernetes", "ray")
 
 
 def kind_of(document: Document) -> str:
@@ -60,7 +70,7 @@ def _experiment(document: Document) -> Experiment:
     return experiment
 
 
-def load_stack(path: Path, sets: Sequence[str] = ()) -> LocalStackFile | AttachStackFile:
+def load_stack(path: Path, sets: Sequence[str] = ()) -> AnyStackFile:
     """Raises InvalidFile with every problem of the file."""
     document = load(path)
     apply_sets(document, sets)
@@ -69,16 +79,16 @@ def load_stack(path: Path, sets: Sequence[str] = ()) -> LocalStackFile | AttachS
     return _stack(document)
 
 
-def _stack(document: Document) -> LocalStackFile | AttachStackFile:
+def _stack(document: Document) -> AnyStackFile:
     kind = document.value["kind"]
     if kind in _LATER_STACKS:
         message = f"stacks of kind '{kind}' are not in this version ({__version__})"
         raise InvalidFile([document.problem(("kind",), message)])
     model = _STACKS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        message = f"kind: expected local or attach, found '{shown(kind)}'"
+        message = f"kind: expected local, docker or attach, found '{shown(kind)}'"
         raise InvalidFile([document.problem(("kind",), message)])
-    adapter: TypeAdapter[LocalStackFile | AttachStackFile] = TypeAdapter(StackFile)
+    adapter: TypeAdapter[AnyStackFile] = TypeAdapter(StackFile)
     try:
         stack = adapter.validate_python(document.value)
     except ValidationError as error:

@@ -205,6 +205,22 @@ class ProcessStopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEvent(Event):
+    """What Docker said of a container of the stack. ``action``: start, die, oom, kill, stop, pause,
+    unpause, restart, create, destroy or health_status; ``word``: the health status, or a kill's
+    signal. ``number`` is Compose's, within the service."""
+
+    type: ClassVar[str] = "container"
+    action: str
+    word: str = ""
+    role: str
+    service: str
+    number: int = 1
+    container: str
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRecorded(Event):
     """The fault is in the ledger, on disk. ``at`` is its offset into the fault phase."""
 
@@ -334,6 +350,7 @@ ALL: tuple[type[Event], ...] = (
     ProcessStarted,
     ProcessExited,
     ProcessStopped,
+    ContainerEvent,
     FaultRecorded,
     FaultInjected,
     FaultVerified,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqchaos.load.plan import LoadPlan
 from vqchaos.probes.golden import Canary, GoldenAnswer, built_in_canaries, read_golden
-from vqchaos.stack.protocols import Endpoints, ProbeSources
+from vqchaos.stack.protocols import DockerSource, Endpoints, ProbeSources
 
 if TYPE_CHECKING:
     from vqchaos.load.workload import ObserverSettings, Workload
@@ -67,6 +67,7 @@ class ObserverConfig:
             metrics_interval=s.metrics_interval,
             processes_interval=s.processes_interval,
             launcher_events=self.sources.events,
+            docker=self.sources.docker,
         )
 
 
@@ -92,6 +93,7 @@ class Job:
     metrics_interval: float
     processes_interval: float
     launcher_events: str | None
+    docker: DockerSource | None = None
 
     def dumps(self) -> str:
         """One line of JSON, with the secrets."""
@@ -105,6 +107,8 @@ class Job:
             GoldenAnswer(**canary) if "text" in canary else Canary(**canary)
             for canary in data["canaries"]
         ]
+        if data.get("docker") is not None:
+            data["docker"] = DockerSource(**data["docker"])
         return cls(**data)
 
 

@@ -16,6 +16,7 @@ from vqchaos.observer.config import CANARY_DEADLINE, Job
 from vqchaos.observer.outbox import Outbox
 from vqchaos.probes import pilot
 from vqchaos.probes.canary import CanaryProbes
+from vqchaos.probes.containers import ContainerWatch
 from vqchaos.probes.health import HealthWatch
 from vqchaos.probes.lag import LagWatch
 from vqchaos.probes.metrics import MetricsWatch
@@ -105,6 +106,9 @@ class Observer:
                 emit=self._emit,
             )
             self._spawn(processes.run())
+        if job.docker is not None:
+            watch = ContainerWatch(job.docker, origin=job.origin, emit=self._emit)
+            self._spawn(watch.run())
         self._spawn(self._listen(commands))
         self._say("ready")
         await self._stopping.wait()

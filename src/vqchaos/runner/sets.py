@@ -36,9 +36,7 @@ from vqchaos.runner.lock import holder, stack_lock
 from vqchaos.runner.progress import Guarded, Progress
 from vqchaos.runner.run import Options, Run
 from vqchaos.runner.watchdog import NoGuard, Watchdog
-from vqchaos.stack.attach import AttachStack
-from vqchaos.stack.local.stack import LocalStack
-from vqchaos.stack.opening import remember
+from vqchaos.stack.opening import AnyStack, remember
 from vqchaos.stack.protocols import Stack
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
@@ -194,7 +192,7 @@ class SetRunner:
     def _guard(self) -> Watchdog | NoGuard:
         """Whoever reverts if this process cannot; none for a stack that another process could not
         open."""
-        if not isinstance(self._stack, (LocalStack, AttachStack)):
+        if not isinstance(self._stack, AnyStack):
             return NoGuard()
         remember(self._stack)  # so that `heal` finds it without its file
         return Watchdog(self._stack) if self._options.watchdog else NoGuard("--no-watchdog: " + _NO)

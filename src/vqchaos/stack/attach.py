@@ -5,15 +5,14 @@ vqchaos touches only what the stack file names; each key it lacks is told as wha
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
-from vqchaos.errors import CapabilityMissing, UsageError
+from vqchaos.errors import CapabilityMissing
+from vqchaos.stack import reach
 from vqchaos.stack.config import AttachStackFile
 from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
@@ -29,7 +28,6 @@ from vqchaos.stack.protocols import (
 from vqchaos.stack.readers import look_at_proxy
 
 _NOT_YET = "not in this version of vqchaos for attached stacks"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class AttachStack:
@@ -56,38 +54,7 @@ class AttachStack:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Raises UsageError if a variable that ``api_key_env`` or ``headers_env`` names is not
-        set."""
-        file = self.file
-        direct = _base(file.direct_url or file.url)
-        ca_file = None
-        if file.ca_file is not None:
-            ca_file = str((self.path.parent / Path(file.ca_file).expanduser()).resolve())
-        return Endpoints(
-            client_url=_base(file.url),
-            direct_url=direct,
-            health_url=file.health_url or f"{direct}/health",
-            metrics_url=file.metrics_url or f"{direct}/metrics",
-            model=file.model,
-            headers=self._headers(),
-            ca_file=ca_file,
-        )
-
-    def _headers(self) -> dict[str, str]:
-        headers = {name: self._secret(var, name) for name, var in self.file.headers_env.items()}
-        if self.file.api_key_env is not None:
-            key = self._secret(self.file.api_key_env, "api_key_env")
-            headers["Authorization"] = f"Bearer {key}"
-        return headers
-
-    def _secret(self, variable: str, what: str) -> str:
-        value = os.environ.get(variable)
-        if not value:
-            raise UsageError(
-                f"{self.path}: {what} names the environment variable {variable}, which is not set",
-                hint=f"export {variable}=…",
-            )
-        return value
+        return reach.endpoints(self.file, self.path)
 
     def missing(self) -> Mapping[Capability, str]:
         file = self.file
@@ -102,11 +69,8 @@ class AttachStack:
             else "the stack file has no `process`",
         }
         if file.proxy_api is None:
-            lacks[Capability.PROXY] = (
-                "the stack file names no Toxiproxy that clients go through: add `proxy_api` and "
-                "`proxy_name`"
-            )
-        if urlsplit(file.direct_url or file.url).hostname not in _LOOPBACK:
+            lacks[Capability.PROXY] = reach.NO_PROXY
+        if not reach.is_here(file.direct_url or file.url):
             lacks[Capability.HOST] = "the server is on another machine"
         return lacks
 
@@ -115,16 +79,10 @@ class AttachStack:
 
     @property
     def proxy(self) -> ProxyControl:
-        if self.file.proxy_api is None or self.file.proxy_name is None:
+        control = reach.toxiproxy(self.file)
+        if control is None:
             raise self._lack(Capability.PROXY)
-        from vqchaos.stack.toxiproxy import ToxiproxyControl  # noqa: PLC0415 (imports requests)
-
-        return ToxiproxyControl(
-            # Not `endpoints`: an undo must not need the user's keys.
-            self.file.proxy_api.rstrip("/"),
-            self.file.proxy_name,
-            _base(self.file.url),
-        )
+        return control
 
     @property
     def processes(self) -> ProcessControl:
@@ -143,7 +101,7 @@ class AttachStack:
             "kind": self.kind,
             "environment": self.environment,
             "model": self.file.model,
-            "url": _without_user(self.file.url),
+            "url": reach.without_user(self.file.url),
             "versions": {"vqchaos": __version__, "python": platform.python_version()},
             "topology": ["clients", *(["toxiproxy"] if self.file.proxy_api else []), "server"],
         }
@@ -159,14 +117,3 @@ class AttachStack:
         if Capability.PROXY not in self.missing():
             look_at_proxy(found, self.proxy)
         return found
-
-
-def _base(url: str) -> str:
-    """Without a trailing slash, and without the ``/v1`` that many write by habit."""
-    return url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl()

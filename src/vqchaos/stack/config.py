@@ -1,13 +1,13 @@
 """The frozen model of a stack file, as the design describes it.
 
 ``args``, ``env`` and command lists arrive as source text (``0.90`` stays ``0.90``); the YAML
-loader sees to that. The kind picks the model: ``local`` or ``attach`` in this version.
+loader sees to that. The kind picks the model: ``local``, ``docker`` or ``attach`` in this version.
 """
 
 from __future__ import annotations
 
 import shlex
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -109,13 +109,12 @@ class ProcessSettings(Settings):
         return self
 
 
-class AttachStackFile(Settings):
-    """A server that somebody else runs. Each key given unlocks the faults that need it."""
+class ReachedStackFile(Settings):
+    """What a stack that is reached by URLs has in common. ``url`` is where clients go, ``model``
+    the served name; ``direct_url`` is the server or router behind the Toxiproxy."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     name: StackName
-    kind: Literal["attach"]
-    environment: Environment
     url: Url
     model: Annotated[str, Field(min_length=1)]
     direct_url: Url | None = None
@@ -126,17 +125,71 @@ class AttachStackFile(Settings):
     api_key_env: str | None = None
     headers_env: dict[str, str] = Field(default_factory=dict)
     ca_file: str | None = None
-    process: ProcessSettings | None = None
-    restart_command: Annotated[Words, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _proxy_is_whole(self) -> AttachStackFile:
+    def _proxy_is_whole(self) -> Self:
         if (self.proxy_api is None) != (self.proxy_name is None):
             raise ValueError("proxy_api and proxy_name go together: give both or neither")
         return self
 
 
-StackFile = Annotated[LocalStackFile | AttachStackFile, Field(discriminator="kind")]
+class AttachStackFile(ReachedStackFile):
+    """A server that somebody else runs. Each key given unlocks the faults that need it."""
+
+    kind: Literal["attach"]
+    environment: Environment
+    process: ProcessSettings | None = None
+    restart_command: Annotated[Words, Field(min_length=1)] | None = None
+
+
+ServiceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_ONE_OR_MORE = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+ServiceNames = Annotated[
+    list[ServiceName], BeforeValidator(_listed), Field(min_length=1), _ONE_OR_MORE
+]
+PathNames = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    _ONE_OR_MORE,
+]
+
+
+class ServiceSettings(Settings):
+    """Which of the project's services play which role. Replicas are counted in this order."""
+
+    server: ServiceNames
+    router: ServiceNames | None = None
+    proxy: ServiceNames | None = None
+
+    def by_role(self) -> dict[str, list[str]]:
+        return {role: names for role, names in self if names is not None}
+
+
+class DockerStackFile(ReachedStackFile):
+    """A Compose project. With ``compose``, the paths of its files, vqchaos brings it up and down;
+    without, somebody else does. ``env`` and ``env_file`` fill Compose's variables."""
+
+    kind: Literal["docker"]
+    environment: Environment | None = None
+    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    services: ServiceSettings
+    compose: PathNames | None = None
+    profiles: list[str] = Field(default_factory=list)
+    env: Variables = Field(default_factory=dict)
+    env_file: str | None = None
+
+
+AnyStackFile = LocalStackFile | AttachStackFile | DockerStackFile
+StackFile = Annotated[AnyStackFile, Field(discriminator="kind")]
 
 
 def stack_schema() -> dict[str, Any]:

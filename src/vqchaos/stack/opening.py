@@ -11,24 +11,25 @@ from pydantic import TypeAdapter, ValidationError
 from vqchaos.clock import Clock
 from vqchaos.errors import StackError, VqchaosError
 from vqchaos.stack.attach import AttachStack
-from vqchaos.stack.config import AttachStackFile, LocalStackFile, StackFile
+from vqchaos.stack.config import AnyStackFile, DockerStackFile, LocalStackFile, StackFile
+from vqchaos.stack.docker.stack import DockerStack
 from vqchaos.stack.local.paths import state_home
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.local.state_files import read_json, write_json
 
-AnyStack = LocalStack | AttachStack
+AnyStack = LocalStack | AttachStack | DockerStack
 _REMEMBERED = "stack.json"
 
 
-def open_stack(
-    stack_file: LocalStackFile | AttachStackFile, path: Path, clock: Clock | None = None
-) -> AnyStack:
+def open_stack(stack_file: AnyStackFile, path: Path, clock: Clock | None = None) -> AnyStack:
     """The stack that ``path`` describes. Touches nothing.
 
     Raises UsageError if the file names something that is not there, once that is asked for.
     """
     if isinstance(stack_file, LocalStackFile):
         return LocalStack(stack_file, path, clock)
+    if isinstance(stack_file, DockerStackFile):
+        return DockerStack(stack_file, path, clock)
     return AttachStack(stack_file, path, clock)
 
 
@@ -45,7 +46,7 @@ def recipe(stack: AnyStack) -> dict[str, Any]:
 
 def from_recipe(data: dict[str, Any]) -> AnyStack:
     """Raises KeyError, TypeError or ValidationError if it is none."""
-    file = TypeAdapter[LocalStackFile | AttachStackFile](StackFile).validate_python(data["file"])
+    file = TypeAdapter[AnyStackFile](StackFile).validate_python(data["file"])
     return open_stack(file, Path(data["path"]))
 
 

@@ -303,14 +303,25 @@ class ServerControl(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DockerSource:
+    """A daemon (``unix://…`` or ``tcp://…``), a Compose project on it, and service → role."""
+
+    host: str
+    project: str
+    roles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSources:
     """What the observer process needs to watch the stack's processes; JSON-able.
 
     ``events``: the launcher's JSON Lines file of exact starts and exits (see
-    ``stack/local/launcher.py``), None where there is no launcher.
+    ``stack/local/launcher.py``), None where there is no launcher. ``docker``: where containers are
+    watched.
     """
 
     events: str | None = None
+    docker: DockerSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from vqchaos.errors import StackUnhealthy, UncleanError
@@ -20,6 +19,7 @@ from vqchaos.stack.local.engine_env import Progress, find_engine, locked
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.local.toxiproxy_install import find_toxiproxy
 from vqchaos.stack.protocols import Attempt
+from vqchaos.stack.status import StackStatus, answer_token
 from vqchaos.units import format_duration, format_size
 
 START_LIMIT = 900.0  # seconds; a large model on a GPU takes minutes
@@ -110,7 +110,7 @@ def _wait_for_token(stack: LocalStack, progress: Progress, timeout: float) -> fl
         if server.failures() > failures or attempt.state == "exited" or restarts >= _RESTARTS:
             _refuse(stack)
         if attempt.state == "running":
-            if answer_token(stack, _TOKEN_TIMEOUT):
+            if answer_token(stack.endpoints, _TOKEN_TIMEOUT):
                 return clock.now() - (attempt.started or clock.now())
             if not announced:
                 progress.step(f"starting vLLM with {stack.file.model}")
@@ -188,44 +188,7 @@ def _keep_log(stack: LocalStack) -> None:
         shutil.copyfile(log, stack.state_dir / "last-failure.log")
 
 
-def answer_token(stack: LocalStack, timeout: float) -> bool:
-    """Does one token come back through the proxy?"""
-    import httpx  # noqa: PLC0415 (slow to import; only this asks for tokens)
-
-    body = {"model": stack.file.served_model_name, "prompt": "The", "max_tokens": 1}
-    url = f"{stack.endpoints.client_url}/v1/completions"
-    try:
-        with httpx.Client(trust_env=False, timeout=timeout) as client:
-            answer = client.post(url, json=body)
-            if answer.status_code != 200:
-                return False
-            return int(answer.json()["usage"]["completion_tokens"]) >= 1
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return False
-
-
 # ---------------------------------------------------------------- status
-
-
-@dataclass(frozen=True, slots=True)
-class StackStatus:
-    """``state``: down, starting, serving, or broken (up, and no token comes back). ``why`` says
-    more where it is not serving. Everything is JSON-able with ``as_json``."""
-
-    name: str
-    kind: str
-    state: str
-    why: str = ""
-    urls: dict[str, str] = field(default_factory=dict)
-    server: dict[str, Any] = field(default_factory=dict)
-    processes: list[dict[str, Any]] = field(default_factory=list)
-    versions: dict[str, str | None] = field(default_factory=dict)
-    faults_in_force: list[str] = field(default_factory=list)
-    residue: list[str] = field(default_factory=list)
-    state_dir: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def status(stack: LocalStack, *, token_timeout: float = 10.0) -> StackStatus:
@@ -243,7 +206,7 @@ def status(stack: LocalStack, *, token_timeout: float = 10.0) -> StackStatus:
         state = "broken" if left else "down"
         return StackStatus(**known, state=state, why=why)
     attempt = stack.server.attempt()
-    serving = attempt.state == "running" and answer_token(stack, token_timeout)
+    serving = attempt.state == "running" and answer_token(stack.endpoints, token_timeout)
     state, why = ("serving", "") if serving else _why_not(stack, attempt)
     endpoints = stack.endpoints
     tools = stack.tools() or {}

@@ -1,0 +1,120 @@
+"""Brings a Compose project up and down, and says how it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vqchaos.errors import StackError, StackUnhealthy, UncleanError
+from vqchaos.ledger import Ledger
+from vqchaos.stack.docker.compose import Compose
+from vqchaos.stack.docker.stack import DockerStack
+from vqchaos.stack.local.engine_env import Progress
+from vqchaos.stack.status import StackStatus, answer_token
+from vqchaos.units import format_duration
+
+START_LIMIT = 1800.0  # seconds; a large model on a GPU takes minutes
+_TOKEN_TIMEOUT = 30.0
+
+
+def up(stack: DockerStack, progress: Progress, *, timeout: float = START_LIMIT) -> None:
+    """Bring the project up, or find it up; returns when it serves a token. Idempotent: Compose
+    leaves what is as it should be alone.
+
+    Raises StackUnhealthy if nothing is served within ``timeout`` seconds; StackError with Compose's
+    words if it fails.
+    """
+    compose = Compose.of(stack.file, stack.path)
+    stack.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    progress.step(f"docker compose up: project {compose.project}")
+    compose.up(progress.detail)
+    began = stack.clock.now()
+    progress.step("waiting for the first token")
+    while not answer_token(stack.endpoints, _TOKEN_TIMEOUT):
+        waited = stack.clock.now() - began
+        if waited > timeout:
+            raise StackUnhealthy(
+                f"no token within {format_duration(timeout)}; containers: {_containers(stack)}",
+                hint=f"docker compose -p {compose.project} logs",
+            )
+        progress.detail(_containers(stack))
+        stack.clock.sleep(0.5)
+    took = format_duration(stack.clock.now() - began)
+    progress.step(f"serving {stack.file.model} at {stack.endpoints.client_url}/v1, {took} later")
+
+
+def down(stack: DockerStack, progress: Progress, *, force: bool = False) -> None:
+    """Containers, networks and volumes of the project, and no others; idempotent.
+
+    Raises UncleanError if faults are in force, unless ``force``; StackError if something stays.
+    """
+    in_force = Ledger(stack.state_dir).in_force()
+    if in_force and not force:
+        names = ", ".join(entry.fault for entry in in_force)
+        raise UncleanError(
+            f"faults are in force on {stack.name}: {names}",
+            hint="`vqchaos heal` reverts them; `vqchaos down --force` does not care",
+        )
+    compose = Compose.of(stack.file, stack.path)
+    progress.step(f"docker compose down: project {compose.project}")
+    compose.down(progress.detail)
+    left = stack.leftovers()
+    if left:
+        named = ", ".join(f"{item.kind} {item.name}" for item in left[:8])
+        raise StackError(f"still there after down: {named}", hint="run `vqchaos down` again")
+
+
+def status(stack: DockerStack, *, token_timeout: float = 10.0) -> StackStatus:
+    """How the stack is now; changes nothing. Asks for one token."""
+    containers = _facts(stack)
+    running = [item for item in containers if item["status"] == "running"]
+    served = bool(running) and answer_token(stack.endpoints, token_timeout)
+    if served:
+        state, why = "serving", ""
+    elif not containers:
+        state, why = "down", ""
+    else:
+        starting = any(i["health"] == "starting" or i["status"] == "restarting" for i in containers)
+        state, why = ("starting" if starting else "broken"), _containers(stack)
+    ends = stack.endpoints
+    return StackStatus(
+        name=stack.name,
+        kind=stack.kind,
+        state=state,
+        why=why,
+        urls={
+            "client": ends.client_url,
+            "direct": ends.direct_url,
+            **({"proxy_api": stack.file.proxy_api} if stack.file.proxy_api else {}),
+        },
+        containers=containers,
+        versions={"docker": stack.docker.version()},
+        faults_in_force=[entry.fault for entry in Ledger(stack.state_dir).in_force()],
+        state_dir=str(stack.state_dir),
+    )
+
+
+def _facts(stack: DockerStack) -> list[dict[str, Any]]:
+    found = []
+    for role in stack.file.services.by_role():
+        for ref in stack.containers.find(role):
+            state = stack.containers.state(ref)
+            found.append(
+                {
+                    "role": role,
+                    "replica": ref.replica,
+                    "name": ref.name,
+                    "status": state.status,
+                    "health": state.health,
+                    "restarts": state.restarts,
+                    "pid": state.pid,
+                }
+            )
+    return found
+
+
+def _containers(stack: DockerStack) -> str:
+    parts = []
+    for item in _facts(stack):
+        health = f", {item['health']}" if item["health"] else ""
+        parts.append(f"{item['name']} {item['status']}{health}")
+    return "; ".join(parts) or "none"

@@ -1,0 +1,196 @@
+"""Docker's stack: a Compose project, its containers, and a Toxiproxy among them if there is one."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from vqchaos import __version__
+from vqchaos.clock import Clock, RealClock
+from vqchaos.errors import CapabilityMissing, StackError, UsageError
+from vqchaos.stack import reach
+from vqchaos.stack.config import DockerStackFile
+from vqchaos.stack.docker.containers import DockerContainers
+from vqchaos.stack.docker.processes import DockerProcesses
+from vqchaos.stack.inventory import Inventory, Thing
+from vqchaos.stack.local.paths import state_dir_of
+from vqchaos.stack.protocols import (
+    Capability,
+    ContainerControl,
+    ContainerRef,
+    DockerSource,
+    Endpoints,
+    Item,
+    ProbeSources,
+    ProcessControl,
+    ProxyControl,
+    ServerControl,
+)
+from vqchaos.stack.readers import look_at_proxy
+
+SOCKET = "unix:///var/run/docker.sock"
+_NOT_YET = "not in this version of vqchaos for Docker stacks"
+
+
+class DockerStack:
+    """Implements ``protocols.Stack`` and, with ``clock``, ``faults.base.World``."""
+
+    kind = "docker"
+
+    def __init__(self, file: DockerStackFile, path: Path, clock: Clock | None = None) -> None:
+        self.file = file
+        self.path = path.resolve()
+        self.clock: Clock = clock or RealClock()
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def environment(self) -> str:
+        """Raises UsageError for a daemon elsewhere that the file says nothing of."""
+        if self.file.environment is None and self.remote:
+            raise UsageError(
+                f"{self.path}: the daemon at {host()} is not of this machine, and the file does "
+                "not say what it runs",
+                hint="add `environment: test`, staging or production",
+            )
+        return self.file.environment or "test"
+
+    @property
+    def remote(self) -> bool:
+        """Is the daemon on another machine?"""
+        return not host().startswith("unix://")
+
+    @property
+    def state_dir(self) -> Path:
+        return state_dir_of(self.file.name, str(self.path))
+
+    @property
+    def endpoints(self) -> Endpoints:
+        return reach.endpoints(self.file, self.path)
+
+    def missing(self) -> Mapping[Capability, str]:
+        lacks = {
+            Capability.STARTUP: f"the faults of a start are {_NOT_YET}",
+            Capability.MODEL_FILES: _NOT_YET,
+            Capability.MEMORY_LIMIT: _NOT_YET,
+        }
+        if self.file.proxy_api is None:
+            lacks[Capability.PROXY] = reach.NO_PROXY
+        if self.remote:
+            where = f"the Docker daemon is on another machine ({host()})"
+            lacks[Capability.PROCESSES] = where
+            lacks[Capability.HOST] = where
+        return lacks
+
+    def _lack(self, capability: Capability) -> CapabilityMissing:
+        return CapabilityMissing(f"{self.name}: {capability}: {self.missing()[capability]}")
+
+    @property
+    def proxy(self) -> ProxyControl:
+        control = reach.toxiproxy(self.file)
+        if control is None:
+            raise self._lack(Capability.PROXY)
+        return control
+
+    @property
+    def containers(self) -> ContainerControl:
+        return self.docker
+
+    @cached_property
+    def docker(self) -> DockerContainers:
+        """One client for the stack's whole life. Raises StackError if there is no daemon."""
+        return DockerContainers(self.file.project, self.file.services.by_role())
+
+    @property
+    def processes(self) -> ProcessControl:
+        if self.remote:
+            raise self._lack(Capability.PROCESSES)
+        return DockerProcesses(self.docker)
+
+    @property
+    def server(self) -> ServerControl:
+        raise self._lack(Capability.STARTUP)
+
+    def probe_sources(self) -> ProbeSources:
+        by_role = self.file.services.by_role()
+        roles = {service: role for role, services in by_role.items() for service in services}
+        return ProbeSources(docker=DockerSource(host(), self.file.project, roles))
+
+    def describe(self) -> dict[str, object]:
+        by_role = self.file.services.by_role()
+        targets = {
+            role: [
+                {"service": ref.service, "replica": ref.replica, "id": ref.id[:12]}
+                for ref in self.docker.find(role)
+            ]
+            for role in by_role
+        }
+        way = ["clients", *(role for role in ("proxy", "router") if role in by_role), "server"]
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "environment": self.environment,
+            "model": self.file.model,
+            "url": reach.without_user(self.file.url),
+            "project": self.file.project,
+            "containers": targets,
+            "versions": {
+                "vqchaos": __version__,
+                "python": platform.python_version(),
+                "docker": self.docker.version(),
+            },
+            "topology": way,
+        }
+
+    def residue(self) -> list[Item]:
+        return []  # what a container leaves goes with its cgroup and its namespaces
+
+    def remove_residue(self) -> list[Item]:
+        return []
+
+    def leftovers(self) -> list[Item]:
+        """What of the project is still there: after ``down``, nothing."""
+        return self.docker.of_project()
+
+    def inventory(self, before: Inventory | None = None) -> Inventory:
+        found = Inventory()
+        if Capability.PROXY not in self.missing():
+            look_at_proxy(found, self.proxy)
+        things: dict[str, list[Thing]] = {"container": [], "pause": [], "limit": [], "network": []}
+        try:
+            for role in self.file.services.by_role():
+                for ref in self.docker.find(role):
+                    self._look_at(ref, things)
+        except StackError as error:
+            found.remarks.append(f"containers could not be looked at: {error}")
+            return found
+        for kind, items in things.items():
+            found.add(kind, items)
+        return found
+
+    def _look_at(self, ref: ContainerRef, things: dict[str, list[Thing]]) -> None:
+        """A container that does not run is the stack's affair; that it is paused, limited or cut
+        off would be ours."""
+        control, name = self.docker, ref.name
+        status = control.state(ref).status
+        runs = status in ("running", "paused")
+        things["container"].append(Thing("container", name, "runs" if runs else status, ours=False))
+        paused = "yes" if status == "paused" else "no"
+        things["pause"].append(Thing("pause", name, paused, ours=True))
+        limits = control.limits(ref)
+        text = f"memory {limits.memory}, with swap {limits.swap}, CPUs {limits.cpus}"
+        things["limit"].append(Thing("limit", name, text, ours=True))
+        for place in control.attachments(ref):
+            aliases = ", ".join(sorted(place.aliases))
+            what = f"{name} on {place.network}"
+            things["network"].append(Thing("network", what, f"as {aliases}", ours=True))
+
+
+def host() -> str:
+    """The daemon that the environment names."""
+    return os.environ.get("DOCKER_HOST") or SOCKET

@@ -1,0 +1,80 @@
+"""How a stack that is reached by URLs is reached: shared by attached stacks and Docker's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from vqchaos.errors import UsageError
+from vqchaos.stack.config import ReachedStackFile
+from vqchaos.stack.protocols import Endpoints
+
+if TYPE_CHECKING:
+    from vqchaos.stack.toxiproxy import ToxiproxyControl
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+NO_PROXY = (
+    "the stack file names no Toxiproxy that clients go through: add `proxy_api` and `proxy_name`"
+)
+
+
+def endpoints(file: ReachedStackFile, path: Path) -> Endpoints:
+    """Raises UsageError if a variable that ``api_key_env`` or ``headers_env`` names is not set."""
+    direct = base(file.direct_url or file.url)
+    ca_file = None
+    if file.ca_file is not None:
+        ca_file = str((path.parent / Path(file.ca_file).expanduser()).resolve())
+    return Endpoints(
+        client_url=base(file.url),
+        direct_url=direct,
+        health_url=file.health_url or f"{direct}/health",
+        metrics_url=file.metrics_url or f"{direct}/metrics",
+        model=file.model,
+        headers=_headers(file, path),
+        ca_file=ca_file,
+    )
+
+
+def toxiproxy(file: ReachedStackFile) -> ToxiproxyControl | None:
+    """None if the file names none. Not by ``endpoints``: an undo must not need the user's keys."""
+    if file.proxy_api is None or file.proxy_name is None:
+        return None
+    from vqchaos.stack.toxiproxy import ToxiproxyControl  # noqa: PLC0415 (imports requests)
+
+    return ToxiproxyControl(file.proxy_api.rstrip("/"), file.proxy_name, base(file.url))
+
+
+def is_here(url: str) -> bool:
+    """Is it this machine's loopback?"""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def base(url: str) -> str:
+    """Without a trailing slash, and without the ``/v1`` that many write by habit."""
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def without_user(url: str) -> str:
+    """For artifacts: a URL may hold a password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl()
+
+
+def _headers(file: ReachedStackFile, path: Path) -> dict[str, str]:
+    headers = {name: _secret(path, var, name) for name, var in file.headers_env.items()}
+    if file.api_key_env is not None:
+        headers["Authorization"] = f"Bearer {_secret(path, file.api_key_env, 'api_key_env')}"
+    return headers
+
+
+def _secret(path: Path, variable: str, what: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise UsageError(
+            f"{path}: {what} names the environment variable {variable}, which is not set",
+            hint=f"export {variable}=…",
+        )
+    return value
