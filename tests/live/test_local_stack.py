@@ -17,8 +17,8 @@ from vqchaos.stack.local import groups
 from vqchaos.stack.local.down import down, leftovers, own_processes
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.local.up import status, up
-from vqchaos.stack.status import answer_token
 from vqchaos.stack.protocols import StartOverride
+from vqchaos.stack.status import answer_token
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
@@ -57,7 +57,9 @@ def test_a_killed_server_comes_back_and_its_residue_is_named(live_stack: LocalSt
     }
     assert any(name.startswith("psm_") for name in named)
     assert any(item.kind == "socket" for item in found)
-    assert wait_until(lambda: answer_token(live_stack.endpoints, 10), 240, live_stack.clock, every=1)
+    assert wait_until(
+        lambda: answer_token(live_stack.endpoints, 10), 240, live_stack.clock, every=1
+    )
     assert live_stack.remove_residue() == []
     assert not named & shared_memory()
     assert named <= names_before

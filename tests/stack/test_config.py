@@ -7,7 +7,13 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from vqchaos.stack.config import AttachStackFile, LocalStackFile, StackFile, stack_schema
+from vqchaos.stack.config import (
+    AttachStackFile,
+    DockerStackFile,
+    LocalStackFile,
+    StackFile,
+    stack_schema,
+)
 
 ADAPTER = TypeAdapter[Any](StackFile)
 LOCAL = {"name": "local", "kind": "local"}
@@ -97,10 +103,46 @@ def test_attach_needs_url_model_and_environment() -> None:
 
 def test_the_schema_offers_both_kinds_and_scalars_in_args() -> None:
     schema = stack_schema()
-    assert set(schema["discriminator"]["mapping"]) == {"local", "attach"}
+    assert set(schema["discriminator"]["mapping"]) == {"local", "docker", "attach"}
     [text, items] = schema["$defs"]["EngineSettings"]["properties"]["args"]["anyOf"]
     assert text == {"type": "string"}
     assert "number" in items["items"]["type"]
+
+
+DOCKER = {
+    "name": "docker",
+    "kind": "docker",
+    "url": "http://127.0.0.1:18100",
+    "model": "qwen3",
+    "project": "vqchaos",
+    "services": {"server": ["server-1", "server-2"], "proxy": "toxiproxy"},
+}
+
+
+def test_a_docker_stack_takes_one_service_or_several_a_role() -> None:
+    file = ADAPTER.validate_python(DOCKER)
+    assert isinstance(file, DockerStackFile)
+    assert file.services.by_role() == {"server": ["server-1", "server-2"], "proxy": ["toxiproxy"]}
+    assert ADAPTER.validate_json(file.model_dump_json(by_alias=True)) == file
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"project": "Not a project"}, "project"),
+        ({"services": {"proxy": "toxiproxy"}}, "server"),
+        ({"services": {"server": []}}, "server"),
+        ({"services": {"server": "--privileged"}}, "server"),
+        ({"services": {"server": "a", "cache": "b"}}, "cache"),
+        ({"compose": []}, "compose"),
+        ({"proxy_api": "http://127.0.0.1:1"}, ""),
+        ({"env": {"a-b": "1"}}, "env"),
+    ],
+)
+def test_a_wrong_docker_file_is_refused_at_its_place(changes: dict[str, Any], place: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        ADAPTER.validate_python({**DOCKER, **changes})
+    assert place in [str(part) for part in raised.value.errors()[0]["loc"]] or not place
 
 
 def test_the_shipped_stack_file_is_valid() -> None:

@@ -25,7 +25,10 @@ PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 ACTIONS = frozenset(
-    "create start die oom kill stop pause unpause restart destroy health_status".split()
+    {
+        *("create", "start", "die", "restart", "destroy"),
+        *("oom", "kill", "stop", "pause", "unpause", "health_status"),
+    }
 )
 _AGAIN = 0.5  # seconds between two tries to reach the daemon
 _ANSWER = 10.0
