@@ -136,5 +136,5 @@ def test_what_is_not_there_is_told_before_anything_runs(
 def test_a_broken_env_file_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "vars.env"
     path.write_text("A=1\n\nnot a line\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="vars.env:3: expected NAME=value"):
+    with pytest.raises(UsageError, match=r"vars\.env:3: expected NAME=value"):
         read_env(path)
