@@ -263,7 +263,7 @@ def table(results: dict[str, dict[str, Cell]]) -> str:
         cells = []
         for family in families:
             found = results[family].get(way)
-            cells.append(f"{found['before']} → {found['after']}" if found else "–")
+            cells.append(f"{found['before']} → {found['after']}" if found else "-")
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
     deaths = sum(c["deaths"] for ways in results.values() for c in ways.values())
     return "\n".join(lines) + f"\n\n{deaths} deaths in all.\n\n" + times_table(results)
