@@ -83,7 +83,7 @@ class LocalStack:
         return f"http://127.0.0.1:{self.paths.ports().proxy_api}"
 
     def missing(self) -> Mapping[Capability, str]:
-        lacks = {}
+        lacks = {Capability.CONTAINERS: "the local stack has none; `kind: docker` does"}
         if self.model.folder is None:
             lacks[Capability.MODEL_FILES] = (
                 f"{self.file.model} is not downloaded yet; `vqchaos up` downloads it"
