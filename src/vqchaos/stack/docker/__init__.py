@@ -1,0 +1,1 @@
+"""A Compose project as the stack under test."""
