@@ -136,13 +136,16 @@ class ContainerRef:
     replica: int
 
 
+ContainerStatus = Literal["created", "running", "paused", "restarting", "exited", "dead", "gone"]
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerState:
     """``started`` of the latest start, Unix seconds; ``restarts`` counts the restart policy's;
     ``health`` is its health check's word (starting, healthy, unhealthy), None without a check;
     ``pid`` its first process as this machine numbers it, None while it does not run."""
 
-    status: Literal["created", "running", "paused", "restarting", "exited", "dead", "gone"]
+    status: ContainerStatus
     started: float | None = None
     pid: int | None = None
     restarts: int = 0
@@ -152,10 +155,14 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A container's place on a network: what Docker forgets on a disconnect."""
+    """A container's place on a network: what Docker forgets on a disconnect. The addresses are
+    those that the stack chose; None where Docker did. A link is ``container:alias``."""
 
     network: str
     aliases: Sequence[str]
+    ipv4: str | None = None
+    ipv6: str | None = None
+    links: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +226,12 @@ class ContainerControl(Protocol):
     def set_limits(self, ref: ContainerRef, limits: Limits) -> None:
         """Raises StackError if the kernel refuses (a memory limit below the usage on cgroup v1)."""
 
-    def memory(self, ref: ContainerRef) -> MemoryUse: ...
+    def memory(self, ref: ContainerRef) -> MemoryUse:
+        """Raises CapabilityMissing where the daemon is on another machine."""
+
+    def ooms(self, ref: ContainerRef, since: float) -> int:
+        """Docker's own out-of-memory events since that moment (Unix seconds): what still tells of
+        one where the container, and its cgroup's counter with it, died of it."""
 
     def run_inside(
         self, ref: ContainerRef, command: Sequence[str], timeout: float, env: Mapping[str, str]
@@ -230,7 +242,11 @@ class ContainerControl(Protocol):
     def start_inside(
         self, ref: ContainerRef, command: Sequence[str], env: Mapping[str, str]
     ) -> None:
-        """Start and leave it running; ``env`` carries a fault's mark."""
+        """Start and leave it running; ``env`` carries a fault's mark, ``VQCHAOS_TOKEN``."""
+
+    def end_inside(self, ref: ContainerRef, token: str) -> int:
+        """Kill what runs inside with that ``VQCHAOS_TOKEN``, and nothing else; how many it were.
+        Raises StackError if one lives on."""
 
 
 # ---------------------------------------------------------------- start-up of the server
