@@ -21,6 +21,7 @@ from vqchaos.cli.common import (
     say,
 )
 from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
+from vqchaos.text import one_line
 
 if TYPE_CHECKING:
     from vqchaos.runner.sets import Planned, SetResult
@@ -126,21 +127,23 @@ def run_set(
     from vqchaos.clock import RealClock
     from vqchaos.report.terminal import render_set
     from vqchaos.runner.interrupts import Interrupts
+    from vqchaos.runner.progress import Guarded
     from vqchaos.runner.sets import SetRunner
 
     interrupts = Interrupts()
     err = console(stderr=True)
     with RunProgress(err) as progress, interrupts.installed():
+        guarded = Guarded(progress)
 
         def on_signal(_signum: int, count: int) -> None:
             if count > 1:
-                progress.said("still reverting; a second signal does not hurry it")
+                guarded.said("still reverting; a second signal does not hurry it")
 
         interrupts.on_signal = on_signal
         if stack.describe().get("model") == "demo":  # its right answers ship with it
             shipped = data_path("demo-golden.json")
             planned = [replace(plan, golden=plan.golden or shipped) for plan in planned]
-        runner = SetRunner(stack, RealClock(), progress, interrupts, options)
+        runner = SetRunner(stack, RealClock(), guarded, interrupts, options)
         result = runner.run(planned)
     for skipped in result.skipped:
         say(f"skipped {skipped.experiment}: {skipped.reason}")
@@ -198,10 +201,10 @@ def plan(
             reasons = [error.message]
             lines = []
         for line in lines:
-            print(f"    {line}")
+            print(f"    {one_line(line)}")
         for reason in reasons:
             ok = False
-            print(f"    OUT OF REACH: {reason}")
+            print(f"    OUT OF REACH: {one_line(reason)}")
     print(f"+ recovery, at most {format_duration(phases.recovery)}")
     print(f"+ settle {format_duration(phases.settle)}, quiet canary")
     for check in experiment.checks:

@@ -34,20 +34,23 @@ def abort(
 ) -> None:
     """The run stops injecting, reverts everything and ends. If it does not answer within a second
     it is ended, and abort reverts by itself. Exit code 4 if anything is left."""
-    from vqchaos.cli.healing import as_data, show
+    from vqchaos.cli.healing import as_data, show, unreadable
     from vqchaos.clock import RealClock
     from vqchaos.runner import abort as stopping
 
     clock = RealClock()
     seconds = _seconds(block)
     codes, out = [ExitCode.PASS], []
-    for opened in _stacks(stack):
+    for opened in _stacks(stack, codes):
         try:
             if seconds is not None:
                 stopping.block(opened.state_dir, seconds, clock)
             done = stopping.abort(opened, clock, lambda text: say(f"abort: {text}"))
         except VqchaosError as error:
-            codes.append(show_error(error))
+            codes.append(show_error(error, about=opened.name))
+            continue
+        except OSError as error:
+            codes.append(unreadable(opened.name, error))
             continue
         out.append({**as_data(done.healed, clock.wall()), "how": done.how, "what": done.what})
         if not done.healed.clean:
@@ -62,6 +65,10 @@ def abort(
         print(json.dumps(out))
     elif not out and len(codes) == 1:
         print("nothing runs")
+        if seconds is not None:
+            raise UsageError(
+                "no stack is known here, so nothing is blocked", hint="name it: --stack FILE"
+            )
     raise typer.Exit(worst(codes))
 
 
@@ -78,7 +85,7 @@ def mark(
 
     if not text and not now:
         raise UsageError("what is to be written down?", hint="vqchaos mark TEXT, or mark --now")
-    live = [s for s in _stacks(stack) if (holder(s.state_dir) or {}).get("role") == "run"]
+    live = [s for s in _stacks(stack, []) if (holder(s.state_dir) or {}).get("role") == "run"]
     if len(live) > 1:
         names = ", ".join(s.name for s in live)
         raise UsageError(f"runs are live on {names}", hint="name one with --stack")
@@ -104,7 +111,7 @@ def _seconds(text: str | None) -> float | None:
         raise UsageError(f"--block: {error}", hint="such as --block 30m") from error
 
 
-def _stacks(name: str | None) -> list[Stack]:
+def _stacks(name: str | None, codes: list[ExitCode]) -> list[Stack]:
     from vqchaos.cli.healing import known_stacks
 
-    return [open_named_stack(name)] if name is not None else known_stacks()
+    return [open_named_stack(name)] if name is not None else known_stacks(codes)
