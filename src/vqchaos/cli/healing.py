@@ -19,13 +19,13 @@ from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 
-def heal_stacks(name: str | None, *, dry_run: bool, as_json: bool) -> ExitCode:
+def heal_stacks(name: str | None, sets: list[str], *, dry_run: bool, as_json: bool) -> ExitCode:
     """Heal the named stack, or all of this user's; returns the exit code. One that cannot be
     healed keeps none of the others from it."""
     clock = RealClock()
     codes = [ExitCode.PASS]
     out: list[dict[str, Any]] = []
-    for stack in _stacks(name, codes):
+    for stack in chosen_stacks(name, sets, codes):
         try:
             healed = heal(stack, clock, dry_run=dry_run)
         except VqchaosError as error:
@@ -46,8 +46,9 @@ def heal_stacks(name: str | None, *, dry_run: bool, as_json: bool) -> ExitCode:
     return worst(codes)
 
 
-def _stacks(name: str | None, codes: list[ExitCode]) -> list[Stack]:
-    return [open_named_stack(name)] if name is not None else known_stacks(codes)
+def chosen_stacks(name: str | None, sets: list[str], codes: list[ExitCode]) -> list[Stack]:
+    """The one that was named, with its ``--set``, or all that are known; see ``known_stacks``."""
+    return [open_named_stack(name, sets)] if name is not None else known_stacks(codes)
 
 
 def known_stacks(codes: list[ExitCode]) -> list[Stack]:
