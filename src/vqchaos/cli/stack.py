@@ -17,7 +17,7 @@ from vqchaos.cli.common import (
     open_named_stack,
     say,
 )
-from vqchaos.errors import ExitCode, UsageError
+from vqchaos.errors import ExitCode, StackLocked
 
 if TYPE_CHECKING:
     from vqchaos.stack.status import StackStatus
@@ -66,9 +66,9 @@ def down(
     opened = open_named_stack(stack, sets)
     live = holder(opened.state_dir)
     if live is not None and not force:
-        raise UsageError(
+        raise StackLocked(
             f"{live.get('what', 'a run')} is alive on this stack (process {live.get('pid', '?')})",
-            hint="interrupt it first: it reverts its faults and ends",
+            hint="stop it with `vqchaos abort`: it reverts its faults and ends",
         )
     with StepLines(console(stderr=True)) as progress:
         bring_down(opened, progress, force=force)

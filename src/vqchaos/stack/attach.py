@@ -102,7 +102,7 @@ class AttachStack:
             "kind": self.kind,
             "environment": self.environment,
             "model": self.file.model,
-            "url": reach.without_user(self.file.url),
+            "url": self.file.url,
             "versions": {"vqchaos": __version__, "python": platform.python_version()},
             "topology": ["clients", *(["toxiproxy"] if self.file.proxy_api else []), "server"],
         }

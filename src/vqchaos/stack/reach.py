@@ -56,13 +56,6 @@ def base(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
-def without_user(url: str) -> str:
-    """For artifacts: a URL may hold a password."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl()
-
-
 def _headers(file: ReachedStackFile, path: Path) -> dict[str, str]:
     headers = {name: _secret(path, var, name) for name, var in file.headers_env.items()}
     if file.api_key_env is not None:

@@ -136,7 +136,7 @@ class DockerStack:
             "kind": self.kind,
             "environment": self.environment,
             "model": self.file.model,
-            "url": reach.without_user(self.file.url),
+            "url": self.file.url,
             "project": self.file.project,
             "containers": targets,
             "versions": {

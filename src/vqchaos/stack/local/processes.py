@@ -13,7 +13,7 @@ ROLES = ("server", "engine", "worker", "tracker", "proxy")
 class LocalProcesses(HostProcesses):
     """Implements ``protocols.ProcessControl``."""
 
-    def __init__(self, server: LocalServer, supervisor: Supervisor) -> None:
+    def __init__(self, server: LocalServer | None, supervisor: Supervisor) -> None:
         self._server = server
         self._supervisor = supervisor
 
@@ -22,7 +22,7 @@ class LocalProcesses(HostProcesses):
             pid = self._supervisor.pid_of("toxiproxy")
             ref = reference(pid, "proxy") if pid is not None else None
             return [] if ref is None else [ref]
-        server = self._server.process()
+        server = self._server.process() if self._server is not None else None
         if server is None:
             return []
         if role == "server":
