@@ -20,6 +20,7 @@ from vqchaos.clock import Clock
 from vqchaos.errors import FaultError
 from vqchaos.stack.protocols import (
     Capability,
+    ContainerControl,
     ProcessControl,
     ProxyControl,
     ServerControl,
@@ -45,6 +46,9 @@ class World(Protocol):
 
     @property
     def server(self) -> ServerControl: ...
+
+    @property
+    def containers(self) -> ContainerControl: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ from vqchaos.stack.config import AttachStackFile
 from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
+    NOT_DOCKERS,
     Capability,
+    ContainerControl,
     Endpoints,
     Item,
     ProbeSources,
@@ -100,6 +102,7 @@ class AttachStack:
             Capability.PROCESSES: f"`process` is {_NOT_YET}"
             if file.process
             else "the stack file has no `process`",
+            Capability.CONTAINERS: NOT_DOCKERS,
         }
         if file.proxy_api is None:
             lacks[Capability.PROXY] = (
@@ -133,6 +136,10 @@ class AttachStack:
     @property
     def server(self) -> ServerControl:
         raise self._lack(Capability.STARTUP)
+
+    @property
+    def containers(self) -> ContainerControl:
+        raise self._lack(Capability.CONTAINERS)
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

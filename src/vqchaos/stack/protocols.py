@@ -30,6 +30,9 @@ class Capability(StrEnum):
     CONTAINERS = "containers"  # find, stop, pause and limit the stack's containers
 
 
+NOT_DOCKERS = "the stack is not Docker's: only one of `kind: docker` has containers"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where clients and probes go. URLs have no trailing slash and no path such as /v1."""
@@ -372,6 +375,9 @@ class Stack(Protocol):
 
     @property
     def server(self) -> ServerControl: ...
+
+    @property
+    def containers(self) -> ContainerControl: ...
 
     def probe_sources(self) -> ProbeSources: ...
 

@@ -25,7 +25,15 @@ from vqchaos.stack.local.processes import LocalProcesses
 from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
-from vqchaos.stack.protocols import Capability, Endpoints, Item, ProbeSources, ProxyControl
+from vqchaos.stack.protocols import (
+    NOT_DOCKERS,
+    Capability,
+    ContainerControl,
+    Endpoints,
+    Item,
+    ProbeSources,
+    ProxyControl,
+)
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
 _BACK = 10.0  # seconds for a restarted Toxiproxy to have its proxy
@@ -83,7 +91,7 @@ class LocalStack:
         return f"http://127.0.0.1:{self.paths.ports().proxy_api}"
 
     def missing(self) -> Mapping[Capability, str]:
-        lacks = {}
+        lacks = {Capability.CONTAINERS: NOT_DOCKERS}
         if self.model.folder is None:
             lacks[Capability.MODEL_FILES] = (
                 f"{self.file.model} is not downloaded yet; `vqchaos up` downloads it"
@@ -114,6 +122,10 @@ class LocalStack:
     @property
     def processes(self) -> LocalProcesses:
         return LocalProcesses(self.server, self.supervisor)
+
+    @property
+    def containers(self) -> ContainerControl:
+        raise CapabilityMissing(f"{self.name}: {Capability.CONTAINERS}: {NOT_DOCKERS}")
 
     def clean_start(self) -> CleanStart:
         """How the stack file wants the server started.
