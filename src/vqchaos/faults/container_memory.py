@@ -19,6 +19,7 @@ from vqchaos.faults._containers import (
     hit,
     judge,
     look_at,
+    matching,
     undo_each,
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
@@ -61,6 +62,8 @@ class ContainerMemory(ContainerFault):
 
     def plan(self, world: World) -> list[str]:
         room = format_size(self.margin)
+        for ref in matching(world, self.target):  # whether its memory can be read at all
+            world.containers.memory(ref)
         return [
             *(
                 f"lower the memory limit of {name} to what it uses plus {room}, and fill that"
