@@ -74,9 +74,7 @@ def test_max_targets_counts_containers_by_name(world: FakeWorld) -> None:
 def test_too_few(world: FakeWorld, step: str, target: object, said: str) -> None:
     with pytest.raises(FaultError, match=said) as caught:
         _ = pause(target).plan(world) if step == "plan" else pause(target).capture(world, ticket())
-    assert "names the services" in str(caught.value.hint) or "name the services" in str(
-        caught.value.hint
-    )
+    assert "name the services of that role" in str(caught.value.hint)
 
 
 def test_one_that_does_not_run_is_no_target(world: FakeWorld) -> None:
@@ -135,8 +133,9 @@ def test_keys_of_a_newer_version_do_no_harm(world: FakeWorld) -> None:
     ("target", "said"),
     [
         ("engine", "'server', 'router' or 'proxy'"),
-        ({"role": "server", "replica": 0}, "greater than or equal to 1"),
-        ({"replica": "some"}, "'any' or 'all'"),
+        ({"role": "server", "replica": 0}, "expected a number from 1, any or all"),
+        ({"replica": True}, "expected a number from 1, any or all"),
+        ({"replica": "some"}, "expected a number from 1, any or all"),
         ({"count": 2}, "`count` goes with `replica: any`"),
         ({"replicas": 1}, "Extra inputs"),
     ],

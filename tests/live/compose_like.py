@@ -18,9 +18,13 @@ from typing import Any
 
 import docker
 
-from vqchaos.clock import RealClock
+from vqchaos.clock import RealClock, wait_until
+from vqchaos.faults.base import Ticket
 from vqchaos.stack.docker.containers import DockerContainers
+from vqchaos.stack.protocols import ContainerRef, ContainerState
 
+CLOCK = RealClock()
+PATIENCE = 30.0
 IMAGE = "vqchaos-test:busybox"
 SERVES = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
 # Fills its memory when it is told so (SIGUSR1) and dies of it: it is the largest process.
@@ -160,3 +164,35 @@ def relay(target: str) -> Iterator[str]:
                 with suppress(OSError):
                     line.shutdown(socket.SHUT_RDWR)
                 line.close()
+
+
+def one(control: DockerContainers, role: str = "server") -> ContainerRef:
+    [ref] = control.find(role)
+    return ref
+
+
+def started_anew(control: DockerContainers, ref: ContainerRef, before: ContainerState) -> bool:
+    def anew() -> bool:
+        now = control.state(ref)
+        return now.status == "running" and now.started != before.started
+
+    return wait_until(anew, PATIENCE, CLOCK)
+
+
+def inside(ref: ContainerRef, word: str) -> list[int]:
+    """The container's processes, as this machine sees them, that have the word in their line."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                line = (folder / "cmdline").read_bytes().decode("utf-8", "replace")
+                if word in line and ref.id in (folder / "cgroup").read_text():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+def ticket() -> Ticket:
+    token = secrets.token_hex(4)
+    return Ticket("20261101T000000Z-live-0000", 0, token, CLOCK.wall() + 120.0, seed=7)

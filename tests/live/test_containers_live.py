@@ -1,4 +1,4 @@
-"""The containers' adapter and faults on a real Docker daemon, with busybox for a server.
+"""The containers' adapter on a real Docker daemon, with busybox for a server.
 
 The daemon is the one of DOCKER_HOST, else the default socket's; without one these tests are errors.
 ``pytest -m docker tests/live``.
@@ -6,12 +6,9 @@ The daemon is the one of DOCKER_HOST, else the default socket's; without one the
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import secrets
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,82 +16,30 @@ from typing import Any
 import docker
 import pytest
 
-from tests.faults.samples import all_samples
-from tests.live.compose_like import GREEDY, LARGE, Project, World, client, make_image, relay
+from tests.live.compose_like import (
+    GREEDY,
+    PATIENCE,
+    Project,
+    World,
+    inside,
+    one,
+    relay,
+    started_anew,
+    ticket,
+)
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import CapabilityMissing, StackError
-from vqchaos.faults.base import Fault, Ticket
 from vqchaos.faults.container_disconnect import ContainerDisconnect
-from vqchaos.faults.container_memory import ContainerMemory
-from vqchaos.faults.container_pause import ContainerPause
-from vqchaos.ledger import Entry, Ledger
-from vqchaos.runner.undo import undo
 from vqchaos.stack.docker.containers import DockerContainers
-from vqchaos.stack.protocols import Attachment, ContainerRef, ContainerState, Limits
+from vqchaos.stack.protocols import Attachment, ContainerRef, Limits
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("sockets_of_docker_py"),
+]
 CLOCK = RealClock()
 MIB = 1024**2
-PATIENCE = 30.0
-SAMPLES = {n: f for n, f in all_samples().items() if f.family == "containers"}
-
-
-@pytest.fixture(autouse=True)
-def sockets_of_docker_py() -> Iterator[None]:
-    """It leaves some to the garbage collector."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
-
-
-@pytest.fixture(scope="session")
-def api() -> Any:
-    found = client()
-    make_image(found)
-    return found
-
-
-@pytest.fixture
-def project(api: Any) -> Iterator[Project]:
-    made = Project(api)
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def other(api: Any) -> Iterator[Project]:
-    """A second project with services of the same names."""
-    made = Project(api)
-    yield made
-    made.remove()
-
-
-def one(control: DockerContainers, role: str = "server") -> ContainerRef:
-    [ref] = control.find(role)
-    return ref
-
-
-def started_anew(control: DockerContainers, ref: ContainerRef, before: ContainerState) -> bool:
-    def anew() -> bool:
-        now = control.state(ref)
-        return now.status == "running" and now.started != before.started
-
-    return wait_until(anew, PATIENCE, CLOCK)
-
-
-def inside(ref: ContainerRef, word: str) -> list[int]:
-    """The container's processes, as this machine sees them, that have the word in their line."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                line = (folder / "cmdline").read_bytes().decode("utf-8", "replace")
-                if word in line and ref.id in (folder / "cgroup").read_text():
-                    found.append(int(folder.name))
-            except OSError:
-                continue
-    return found
 
 
 # ---------------------------------------------------------------- what Docker itself does
@@ -145,10 +90,10 @@ def test_docker_refuses_more_of_what_the_adapter_guards(project: Project) -> Non
 # ---------------------------------------------------------------- finding
 
 
-def test_only_our_project_is_found_and_touched(project: Project, other: Project) -> None:
+def test_only_our_project_is_found_and_touched(project: Project, other_project: Project) -> None:
     ours = [project.add("big", 2), project.add("big", 1), project.add("small", 1)]
     project.add("big", 1, oneoff=True)
-    theirs = [other.add("big", 1), other.add("small", 1)]
+    theirs = [other_project.add("big", 1), other_project.add("small", 1)]
     control = project.control(server=["small", "big"])
     before = {i: project.api.inspect_container(i)["State"] for i in theirs}
     refs = control.find("server")
@@ -212,26 +157,6 @@ def test_each_call_may_be_made_twice(project: Project) -> None:
     control.pause(ref)
     control.stop(ref, 5.0)
     assert control.state(ref).status == "exited", "a paused one too"
-
-
-def test_a_container_that_is_removed_in_mid_air(project: Project) -> None:
-    identifier = project.add()
-    control = project.control()
-    world: Any = World(control)
-    ref = one(control)
-    fault = ContainerPause.model_validate({"type": "container_pause"})
-    state = fault.capture(world, ticket())
-    fault.inject(world, state, lambda: None)
-    project.api.remove_container(identifier, force=True)
-    assert control.state(ref) == ContainerState("gone")
-    assert "is gone" in ContainerPause.revert(world, state)
-    assert ContainerPause.verify_undone(world, state).answer == "yes"
-    for act in (control.pause, control.start, control.crash, control.memory, control.limits):
-        with pytest.raises(StackError, match=r"gone|does not run"):
-            act(ref)
-    with pytest.raises(StackError, match="is gone: somebody removed it"):
-        control.run_inside(ref, ["/bin/true"], 5.0, {})
-    assert control.find("server") == []
 
 
 # ---------------------------------------------------------------- networks
@@ -354,26 +279,6 @@ def test_an_oom_inside_a_container_that_lives_on_is_counted(project: Project) ->
     assert control.memory(ref).oom_kills == 0, "a new start, a new cgroup"
 
 
-def test_an_oom_that_ends_the_container_is_verified_after_its_restart(project: Project) -> None:
-    """Its first process is by far the largest, as a server's is: it goes, and the cgroup's counter
-    with it."""
-    project.add(command=LARGE)
-    control = project.control()
-    world: Any = World(control)
-    ref = one(control)
-    assert wait_until(lambda: control.memory(ref).usage > 150 * MIB, PATIENCE, CLOCK)
-    before = control.state(ref)
-    fault = ContainerMemory.model_validate({"type": "container_memory", "margin": "16MiB"})
-    state = json.loads(json.dumps(fault.capture(world, ticket())))
-    fault.inject(world, state, lambda: None)
-    assert started_anew(control, ref, before)
-    assert control.memory(ref).oom_kills == 0
-    answer = fault.verify(world, state)
-    assert answer.answer == "yes", answer.why
-    assert "restarted meanwhile" in ContainerMemory.revert(world, state)
-    assert control.limits(ref) == Limits()
-
-
 # ---------------------------------------------------------------- inside
 
 
@@ -455,94 +360,3 @@ def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StackError, match="is not running") as caught:
         DockerContainers("shop", {})
     assert "systemctl start docker" in str(caught.value.hint)
-
-
-# ---------------------------------------------------------------- the faults
-
-
-def ticket() -> Ticket:
-    token = secrets.token_hex(4)
-    return Ticket("20261101T000000Z-live-0000", 0, token, CLOCK.wall() + 120.0, seed=7)
-
-
-def test_every_container_fault_is_here() -> None:
-    assert len(SAMPLES) == 8
-
-
-def looks(control: DockerContainers) -> list[object]:
-    """All that a held fault may change."""
-    found: list[object] = []
-    for ref in [*control.find("server"), *control.find("router")]:
-        status = control.state(ref).status
-        places = [(p.network, sorted(p.aliases)) for p in control.attachments(ref)]
-        names = ""
-        if status == "running":
-            _, names = control.run_inside(ref, ["/bin/cat", "/etc/resolv.conf"], 10.0, {})
-        found.append((ref.name, status, places, control.limits(ref), names, inside(ref, "dd\x00")))
-    return found
-
-
-@pytest.mark.parametrize("name", list(SAMPLES))
-def test_each_faults_life(project: Project, tmp_path: Path, name: str) -> None:
-    """As the runner does it, and undone by a client that knows the ledger alone."""
-    for number in (1, 2):
-        project.add("server", number, mem_limit=256 * MIB, memswap_limit=256 * MIB)
-    project.add("router")
-    fault: Fault = SAMPLES[name]
-    control = project.control()
-    world: Any = World(control)
-    ledger = Ledger(tmp_path)
-    before = looks(control)
-    assert fault.targets(world) == [f"{project.name}-server-1"]
-    assert any("undo: " in step for step in fault.plan(world))
-    state = json.loads(json.dumps(fault.capture(world, ticket())))
-    ledger.record(Entry("r.0", "r", 0, fault.type, fault.type, None, fault.held, state))
-    felt: list[bool] = []
-    fault.inject(world, state, lambda: felt.append(True))
-    assert felt == [True]
-    answer = fault.verify(world, state)
-    assert answer.answer == "yes", answer.why
-    if fault.held:
-        assert looks(control) != before, "it shows in the world itself"
-    [entry] = ledger.in_force()
-    fresh: Any = World(project.control())
-    outcome = undo(entry, fresh, ledger)
-    assert (outcome.done, outcome.proof.answer) == (True, "yes"), outcome.proof.why
-    assert ledger.in_force() == []
-    assert wait_until(lambda: looks(control) == before, PATIENCE, CLOCK), looks(control)
-    assert type(fault).revert(fresh, state) is not None, "a second time does no harm"
-    assert looks(control) == before
-
-
-def test_any_hits_one_of_them(project: Project) -> None:
-    for number in (1, 2, 3):
-        project.add("server", number)
-    control = project.control()
-    fault = ContainerPause.model_validate({"type": "container_pause", "target": {"replica": "any"}})
-    world: Any = World(control)
-    state = fault.capture(world, ticket())
-    fault.inject(world, state, lambda: None)
-    paused = [ref.name for ref in control.find("server") if control.state(ref).status == "paused"]
-    assert paused == [state["containers"][0]["ref"]["name"]]
-    ContainerPause.revert(world, state)
-    assert {control.state(ref).status for ref in control.find("server")} == {"running"}
-
-
-def test_memory_that_ran_out_and_a_restart_meanwhile(project: Project) -> None:
-    project.add()
-    control = project.control()
-    world: Any = World(control)
-    ref = one(control)
-    fault = ContainerMemory.model_validate({"type": "container_memory", "margin": "16MiB"})
-    state = json.loads(json.dumps(fault.capture(world, ticket())))
-    fault.inject(world, state, lambda: None)
-    assert fault.verify(world, state).answer == "yes"
-    lowered = control.limits(ref)
-    before = control.state(ref)
-    control.crash(ref)
-    assert started_anew(control, ref, before)
-    assert control.limits(ref) == lowered, "Docker keeps it over a restart"
-    assert inside(ref, "dd\x00") == [], "what filled it went"
-    assert "restarted meanwhile" in ContainerMemory.revert(world, state)
-    assert control.limits(ref) == Limits()
-    assert control.memory(ref).limit is None

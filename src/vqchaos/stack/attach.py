@@ -18,7 +18,6 @@ from vqchaos.stack.config import AttachStackFile
 from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
-    NOT_DOCKERS,
     Capability,
     ContainerControl,
     Endpoints,
@@ -102,7 +101,7 @@ class AttachStack:
             Capability.PROCESSES: f"`process` is {_NOT_YET}"
             if file.process
             else "the stack file has no `process`",
-            Capability.CONTAINERS: NOT_DOCKERS,
+            Capability.CONTAINERS: "the stack is not Docker's",
         }
         if file.proxy_api is None:
             lacks[Capability.PROXY] = (

@@ -26,7 +26,6 @@ from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
 from vqchaos.stack.protocols import (
-    NOT_DOCKERS,
     Capability,
     ContainerControl,
     Endpoints,
@@ -36,6 +35,7 @@ from vqchaos.stack.protocols import (
 )
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
+_NOT_DOCKERS = "the stack is not Docker's"
 _BACK = 10.0  # seconds for a restarted Toxiproxy to have its proxy
 TOOLS = "tools.json"  # in the `up` folder: which engine and Toxiproxy `up` found
 
@@ -91,7 +91,7 @@ class LocalStack:
         return f"http://127.0.0.1:{self.paths.ports().proxy_api}"
 
     def missing(self) -> Mapping[Capability, str]:
-        lacks = {Capability.CONTAINERS: NOT_DOCKERS}
+        lacks = {Capability.CONTAINERS: _NOT_DOCKERS}
         if self.model.folder is None:
             lacks[Capability.MODEL_FILES] = (
                 f"{self.file.model} is not downloaded yet; `vqchaos up` downloads it"
@@ -125,7 +125,7 @@ class LocalStack:
 
     @property
     def containers(self) -> ContainerControl:
-        raise CapabilityMissing(f"{self.name}: {Capability.CONTAINERS}: {NOT_DOCKERS}")
+        raise CapabilityMissing(f"{self.name}: {Capability.CONTAINERS}: {_NOT_DOCKERS}")
 
     def clean_start(self) -> CleanStart:
         """How the stack file wants the server started.
