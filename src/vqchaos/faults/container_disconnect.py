@@ -24,8 +24,9 @@ from vqchaos.stack.protocols import Attachment, ContainerRef
 
 class ContainerDisconnect(ContainerFault):
     """Takes a container off its networks, or off one of them: its name no longer resolves for the
-    others, packets to it go nowhere, and connections hang until somebody gives up. The undo gives
-    it back its aliases and its fixed addresses, which Docker forgets."""
+    others, packets to it go nowhere, and connections hang until somebody gives up; a port that it
+    publishes on the host refuses. The undo gives it back its aliases and its fixed addresses, which
+    Docker forgets."""
 
     held: ClassVar[bool] = True
     summary: ClassVar[str] = "Takes a container off its network, and puts it back with its aliases."
