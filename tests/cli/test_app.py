@@ -57,7 +57,12 @@ def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("name", known_commands())
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
-    assert "Usage" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Usage" in said
+    [callback] = [i.callback for i in app.registered_commands if i.name == name]
+    assert callback is not None
+    assert callback.__doc__
+    assert " ".join(callback.__doc__.split()) in said, "more than the overview's line"
 
 
 def test_a_bug_of_ours_shows_no_traceback(

@@ -347,8 +347,7 @@ def test_a_port_held_by_a_fault_or_closed_by_one_is_ours(monkeypatch: pytest.Mon
         [silent] = readers.ports(wanted, {})
         assert (silent.value, silent.ours) == ("nobody", True)
         listener.listen()
-        marked = {"VQCHAOS_TOKEN": "x"}
-        monkeypatch.setattr(psutil.Process, "environ", lambda self: marked)
+        monkeypatch.setattr(readers, "variable", lambda pid, name: "x")
         [held] = readers.ports(wanted, {})
         assert (held.value, held.ours) == ("a stranger (the program of a fault)", True)
 

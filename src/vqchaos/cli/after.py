@@ -8,14 +8,21 @@ from typing import Annotated
 
 import typer
 
-from vqchaos.cli.common import JSON_OPTION, SET_OPTION, STACK_OPTION, console, open_named_stack, say
-from vqchaos.cli.overview import summary
+from vqchaos.cli.common import (
+    JSON_OPTION,
+    SET_OPTION,
+    STACK_OPTION,
+    add_command,
+    console,
+    open_named_stack,
+    say,
+)
 from vqchaos.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
-    app.command(help=summary("judge"))(judge)
-    app.command(help=summary("golden"))(golden)
+    add_command(app, judge)
+    add_command(app, golden)
 
 
 def judge(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vqchaos.cli.overview import summary
 from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
 
 if TYPE_CHECKING:
@@ -30,6 +34,14 @@ SET_OPTION = typer.Option(
     help="Change a value of the file: phases.baseline=8s, faults.latency.for=5s, stack.url=URL.",
 )
 JSON_OPTION = typer.Option(False, "--json", help="Machine-readable output on stdout.")
+
+
+def add_command(app: typer.Typer, function: Callable[..., None]) -> None:
+    """Under its own name; its help is the overview's line, then its docstring."""
+    name = function.__name__
+    more = inspect.cleandoc(function.__doc__ or "")
+    flowing = re.sub(r"(?<!\n)\n(?!\n)", " ", more)  # the terminal wraps it
+    app.command(name, help=f"{summary(name)}\n\n{flowing}")(function)
 
 
 def console(*, stderr: bool = False) -> Console:

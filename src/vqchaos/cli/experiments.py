@@ -13,13 +13,13 @@ from vqchaos.cli.common import (
     JSON_OPTION,
     SET_OPTION,
     STACK_OPTION,
+    add_command,
     console,
     data_path,
     open_named_stack,
     require_local,
     say,
 )
-from vqchaos.cli.overview import summary
 from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ OUT = Annotated[Path, typer.Option("--out", "-o", help="Where the run folders go
 
 
 def register(app: typer.Typer) -> None:
-    app.command(help=summary("run"))(run)
-    app.command(help=summary("plan"))(plan)
-    app.command(help=summary("validate"))(validate)
-    app.command(help=summary("heal"))(heal)
-    app.command(help=summary("demo"))(demo)
-    app.command(help=summary("init"))(init)
+    add_command(app, run)
+    add_command(app, plan)
+    add_command(app, validate)
+    add_command(app, heal)
+    add_command(app, demo)
+    add_command(app, init)
 
 
 def run(
@@ -227,7 +227,9 @@ def heal(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List, revert nothing.")] = False,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Idempotent. Exit code 4 if anything could not be reverted; the manual steps are printed."""
+    """From the ledger, newest first, each verified; then marks whose time is up. Idempotent. While
+    a run is live it does nothing: `vqchaos abort` stops that. Exit code 4 if anything could not be
+    reverted; the manual steps are printed."""
     from vqchaos.cli.healing import heal_stacks
 
     raise typer.Exit(heal_stacks(stack, dry_run=dry_run, as_json=as_json))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vqchaos.cli.common import JSON_OPTION, console
-from vqchaos.cli.overview import summary
+from vqchaos.cli.common import JSON_OPTION, add_command, console
 from vqchaos.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +19,9 @@ NAME = Annotated[str | None, typer.Argument(help="One of them, with all its sett
 
 
 def register(app: typer.Typer) -> None:
-    app.command(help=summary("faults"))(faults)
-    app.command(help=summary("checks"))(checks)
-    app.command(help=summary("schema"))(schema)
+    add_command(app, faults)
+    add_command(app, checks)
+    add_command(app, schema)
 
 
 def faults(name: NAME = None, as_json: bool = JSON_OPTION) -> None:

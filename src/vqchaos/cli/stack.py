@@ -12,12 +12,12 @@ from vqchaos.cli.common import (
     JSON_OPTION,
     SET_OPTION,
     STACK_OPTION,
+    add_command,
     console,
     open_named_stack,
     require_local,
     say,
 )
-from vqchaos.cli.overview import summary
 from vqchaos.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command(help=summary("up"))(up)
-    app.command(help=summary("down"))(down)
-    app.command(help=summary("status"))(status)
-    app.command(help=summary("doctor"))(doctor)
+    add_command(app, up)
+    add_command(app, down)
+    add_command(app, status)
+    add_command(app, doctor)
 
 
 def up(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vqchaos.cli.common import JSON_OPTION, open_named_stack, say, show_error
-from vqchaos.cli.overview import summary
+from vqchaos.cli.common import JSON_OPTION, add_command, open_named_stack, say, show_error
 from vqchaos.errors import ExitCode, UsageError, VqchaosError, worst
 
 if TYPE_CHECKING:
@@ -21,8 +20,8 @@ ONE_STACK = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    app.command(help=summary("abort"))(abort)
-    app.command(help=summary("mark"))(mark)
+    add_command(app, abort)
+    add_command(app, mark)
 
 
 def abort(

@@ -17,9 +17,9 @@ import psutil
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError
 from vqchaos.faults.base import StartupFault, State, Ticket, Verification, World
+from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
 from vqchaos.stack.protocols import StartOverride
 
-TOKEN_VARIABLE = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
 _HOLDER = Path(__file__).with_name("_port_holder.py")
 _PATIENCE = 5.0
 
@@ -115,16 +115,7 @@ class PortConflict(StartupFault):
 
 def holders(token: str) -> list[psutil.Process]:
     """Live processes that carry this fault's token."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(TOKEN_VARIABLE) != token:
-                continue
-            if process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:  # gone, or somebody else's
-            continue
-    return found
+    return list(carriers(TOKEN_VARIABLE, {token}))
 
 
 def _reap(processes: list[psutil.Process]) -> None:

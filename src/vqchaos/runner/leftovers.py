@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import psutil
-
 from vqchaos.ledger import Ledger
 from vqchaos.runner.marks import parse
+from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
 from vqchaos.stack.protocols import Capability, Item, Stack
-
-TOKEN_VARIABLE = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
 
 
 def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
@@ -31,18 +28,7 @@ def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
             if path.exists():
                 items.append(Item("file", str(path), "files of a fault"))
     items += [
-        Item("process", str(pid), f"{name}, started by a fault")
-        for pid, name in _marked_processes(tokens)
+        Item("process", str(process.pid), f"{process.name()}, started by a fault")
+        for process in carriers(TOKEN_VARIABLE, tokens)
     ]
     return items
-
-
-def _marked_processes(tokens: set[str]) -> list[tuple[int, str]]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(TOKEN_VARIABLE) in tokens:
-                found.append((process.pid, process.name()))
-        except psutil.Error:  # gone, or somebody else's: not ours
-            continue
-    return found

@@ -93,6 +93,7 @@ class AttachStack:
     def missing(self) -> Mapping[Capability, str]:
         file = self.file
         lacks = {
+            Capability.CONTAINERS: "an attached stack names no containers; `kind: docker` does",
             Capability.MODEL_FILES: _NOT_YET,
             Capability.MEMORY_LIMIT: "nothing that vqchaos controls limits this server's memory",
             Capability.STARTUP: f"`restart_command` is {_NOT_YET}"

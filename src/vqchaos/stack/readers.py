@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 
 from vqchaos.errors import StackError
+from vqchaos.stack.environ import TOKEN_VARIABLE, variable
 from vqchaos.stack.inventory import ANSWERS, MARK, STRANGER, Inventory, Thing
 from vqchaos.stack.protocols import ProxyControl, Toxic
 from vqchaos.units import format_size
 
-_TOKEN_VARIABLE = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
 _FAULTS = f"{STRANGER} (the program of a fault)"
 _HASH_WHOLE = 2 * 1024**3  # bytes of a model folder up to which its files are read
 _MIB = 1024**2
@@ -183,7 +183,7 @@ def _listener(pid: int | None, owners: Mapping[int, str]) -> str:
         for number in (pid, os.getpgid(pid), *(parent.pid for parent in process.parents())):
             if number in owners:
                 return owners[number]
-        if _TOKEN_VARIABLE in process.environ():
+        if variable(pid, TOKEN_VARIABLE) is not None:
             return _FAULTS
         return f"{STRANGER} ({process.name()})"
     except (psutil.Error, OSError):

@@ -26,6 +26,8 @@ from vqchaos.units import format_duration
 T = TypeVar("T")
 CALL_TIMEOUT = 3.0  # seconds; a sound server answers in milliseconds
 _SOCKET_TIMEOUT = 2.0
+# A removal waits 5 s for each chunk that is held for a client which died: as good as hung.
+_REMOVAL = 1.0
 _TOP = 2**31 - 1
 # type → attribute → (lowest, highest). Misspelt ones would become 0 in silence.
 ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
@@ -203,7 +205,8 @@ class ToxiproxyControl:
         if len(self._others) == len(before):
             return "absent"
         try:
-            self._call(lambda: self._proxy().destroy_toxic(name))
+            limit = min(self._timeout, _REMOVAL)
+            self._call(lambda: self._proxy().destroy_toxic(name), limit)
         except _NoAnswer:
             # It blocks behind a pending reset or a full buffer, and so would every listing from
             # now on. Deleting the whole proxy does not, if it is the very next call.

@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from vqchaos.stack.environ import carriers, variable
 from vqchaos.stack.local.state_files import GROUPS, MARK, read_json, write_json
 from vqchaos.text import one_line
 
@@ -118,7 +119,7 @@ def members(record: Group, mark: str) -> list[psutil.Process]:
         return []
     if any(_known(process, record) for process in found):
         return found
-    return [process for process in found if _marked(process, mark) or _titled(process)]
+    return [process for process in found if variable(process.pid, MARK) == mark or _titled(process)]
 
 
 def _known(process: psutil.Process, record: Group) -> bool:
@@ -130,12 +131,6 @@ def _known(process: psutil.Process, record: Group) -> bool:
     return False
 
 
-def _marked(process: psutil.Process, mark: str) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.environ().get(MARK) == mark
-    return False
-
-
 def _titled(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
         return process.uids().real == os.getuid() and bool(_TITLE.match(title_of(process)))
@@ -144,7 +139,7 @@ def _titled(process: psutil.Process) -> bool:
 
 def marked_processes(mark: str) -> list[psutil.Process]:
     """Everything alive that carries this stack's mark in its environment."""
-    return [p for p in psutil.process_iter() if p.pid != os.getpid() and _marked(p, mark)]
+    return [process for process in carriers(MARK, {mark}) if process.pid != os.getpid()]
 
 
 def observe(record: Group, mark: str) -> bool:

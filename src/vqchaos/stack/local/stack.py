@@ -35,7 +35,7 @@ from vqchaos.stack.protocols import (
 )
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
-_NOT_DOCKERS = "the stack is not Docker's"
+_NOT_DOCKERS = "the stack is not Docker's; only one of `kind: docker` has containers"
 _BACK = 10.0  # seconds for a restarted Toxiproxy to have its proxy
 TOOLS = "tools.json"  # in the `up` folder: which engine and Toxiproxy `up` found
 
