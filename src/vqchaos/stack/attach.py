@@ -102,7 +102,6 @@ class AttachStack:
             Capability.PROCESSES: f"`process` is {_NOT_YET}"
             if file.process
             else "the stack file has no `process`",
-            Capability.CONTAINERS: "the stack is not Docker's",
         }
         if file.proxy_api is None:
             lacks[Capability.PROXY] = (
