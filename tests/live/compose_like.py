@@ -20,6 +20,7 @@ import docker
 
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.faults.base import Ticket
+from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.protocols import ContainerRef, ContainerState
 
@@ -41,7 +42,7 @@ _APPLETS = "sh mkfifo sleep cat dd kill grep head env nslookup true"
 
 def client() -> Any:
     """Raises where there is no daemon: these tests are asked for by name, and skip nothing."""
-    return docker.from_env(timeout=30).api
+    return Docker(timeout=30.0).api
 
 
 def make_image(api: Any) -> None:
