@@ -277,6 +277,7 @@ class FakeServer:
     refuses: bool = False
     started_with: list[StartOverride] = field(default_factory=list)
     latest: Attempt = _SERVING
+    up: bool = True
 
     def __post_init__(self) -> None:
         self._notes = self.world.folder / "server.json"
@@ -322,6 +323,10 @@ class FakeServer:
             if self.latest.state in ("running", "waiting"):
                 raise StackError("a server with an override still runs")
             self.launch(StartOverride(), clean=True)
+
+    def is_up(self) -> bool:
+        with self.world.call("server.is_up"):
+            return self.up
 
     def attempt(self) -> Attempt:
         with self.world.call("server.attempt"):

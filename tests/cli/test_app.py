@@ -10,7 +10,10 @@ import pytest
 import vqchaos
 from vqchaos.cli.app import app, known_commands, run
 from vqchaos.cli.overview import overview
+from vqchaos.clock import RealClock
 from vqchaos.errors import ExitCode
+from vqchaos.runner.lock import stack_lock
+from vqchaos.stack.local.paths import StackPaths
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +143,16 @@ def test_wrong_names_are_usage_errors(
 ) -> None:
     assert run(words) == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+def test_down_under_a_live_run_is_refused_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("version: 1\nname: mine\nkind: local\n", encoding="utf-8")
+    state = StackPaths.of("mine", file).state
+    with stack_lock(state, "a run of trial", RealClock()):
+        assert run(["down", "--stack", str(file)]) == ExitCode.UNKNOWN
+    err = capsys.readouterr().err
+    assert "a run of trial" in err
+    assert "vqchaos abort" in err

@@ -63,7 +63,7 @@ def install(reached: Stops, lease: float | None) -> None:
     from vqchaos.runner.undo import undo as real_undo
 
     if lease is not None:
-        run.LEASE_MARGIN = lease
+        run.lease = lambda experiment: lease
     record, preflight = Ledger.record, run.Stages._preflight
     verify, revert_all, undo = Injector._verify, run.Stages._revert_all, real_undo
 

@@ -117,7 +117,7 @@ def _kill_both(runner: Victim) -> None:
 
 def ledger_lost(place: Place) -> None:
     """Then the next run's preflight, once the marks have expired."""
-    with place.at("hold", env={"CRASH_LEASE": "-119"}) as runner:
+    with place.at("hold", env={"CRASH_LEASE": "0"}) as runner:
         _kill_both(runner)
         (place.stack.state_dir / "ledger.jsonl").unlink()
     until = CLOCK.wall() + 3.0

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from tests.crash.child import STEPS
@@ -19,6 +20,8 @@ from tests.crash.harness import PATIENCE, ROOT, settled, victim
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import ExitCode
 from vqchaos.ledger import Ledger
+from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.watchdog import Watchdog
 
 pytestmark = pytest.mark.crash
 CLOCK = RealClock()
@@ -107,7 +110,7 @@ def test_runner_and_watchdog_killed_leaves_it_to_heal(place: Place) -> None:
 
 
 def test_runner_watchdog_and_ledger_lost_leaves_it_to_the_marks(place: Place) -> None:
-    lease = {"CRASH_LEASE": "-2.5"}  # fault and recovery take 2.5 s: the marks expire at once
+    lease = {"CRASH_LEASE": "0"}  # the marks expire at once
     with victim("hold", place.words, place.out, nth=LAST, env=lease) as runner:
         runner.await_step()
         dog = runner.watchdog()
@@ -280,3 +283,69 @@ def test_a_proxy_that_hangs_is_left_to_heal_with_the_manual_steps(place: Place) 
         place.toxiproxy.hang = ""
         assert vqchaos(place, "heal").returncode == 0
         assert (place.effects(), settled(place.state)) == ([], True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, None], ids=["SIGINT", "nothing else"])
+def test_a_reader_that_goes_away_stops_no_undo(place: Place, number: signal.Signals | None) -> None:
+    """As in `vqchaos run … 2>&1 | tee log` when tee dies."""
+    with victim("hold", place.words, place.out, nth=LAST) as runner:
+        runner.await_step()
+        for pipe in (runner.process.stdout, runner.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        runner.process.stdout = runner.process.stderr = None
+        if number is not None:
+            runner.process.send_signal(number)
+        code = runner.ends()
+        assert code == 128 + number if number is not None else code in (0, ExitCode.UNKNOWN)
+        assert (place.effects(), settled(place.state)) == ([], True)
+        assert runner.ended_as() == ("completed" if number is None else "interrupted")
+
+
+def test_heal_never_calls_a_stack_clean_that_it_could_not_look_at(place: Place) -> None:
+    with victim("hold", [*place.words, "--no-watchdog"], place.out, nth=LAST) as runner:
+        runner.await_step()
+        live = vqchaos(place, "heal", "--dry-run")
+        assert live.returncode == ExitCode.UNKNOWN
+        assert "vqchaos abort" in live.stderr
+        assert "no faults" not in live.stdout
+        runner.process.kill()
+        runner.process.wait(PATIENCE)
+        for damaged in ("{", None):
+            remembered = place.state / "stack.json"
+            remembered.unlink() if damaged is None else remembered.write_text(damaged)
+            for words in (["heal"], ["heal", "--json"], ["abort"]):
+                done = vqchaos(place, *words)
+                assert done.returncode == ExitCode.UNCLEAN, (words, done.stdout, done.stderr)
+                assert "--stack FILE" in done.stderr
+                assert "no faults" not in done.stdout
+        assert len(place.effects()) == 4
+        healed = vqchaos(place, "heal", "--stack", str(place.stack_file))
+        assert (healed.returncode, place.effects()) == (0, []), healed.stdout + healed.stderr
+
+
+def test_a_toxiproxy_that_cannot_be_reached_is_not_called_undone(place: Place) -> None:
+    with victim("hold", [*place.words, "--no-watchdog"], place.out, nth=LAST) as runner:
+        runner.await_step()
+        runner.process.kill()
+        runner.process.wait(PATIENCE)
+    text = place.stack_file.read_text(encoding="utf-8")
+    elsewhere = text.replace(place.toxiproxy.url, "http://no-such-host.invalid:1")
+    place.stack_file.write_text(elsewhere, encoding="utf-8")
+    stuck = vqchaos(place, "heal", "--stack", str(place.stack_file))
+    assert stuck.returncode == ExitCode.UNCLEAN
+    assert "cannot be reached" in stuck.stdout
+    assert "by hand: " in stuck.stdout
+    place.stack_file.write_text(text, encoding="utf-8")
+    assert vqchaos(place, "heal", "--stack", str(place.stack_file)).returncode == 0
+    assert place.effects() == []
+
+
+def test_a_watchdog_that_dies_while_it_is_asked_for_is_replaced_once(place: Place) -> None:
+    with stack_lock(place.state, "a test", CLOCK), Watchdog(place.stack, beat=0.01) as guard:
+        guard.run_begins(place.folder, 60.0)
+        for _ in range(3):
+            pid = int(guard.ensure().split()[-1])
+            os.kill(pid, signal.SIGKILL)  # the beat and this thread now both see it
+            said = guard.ensure()
+            assert psutil.Process(int(said.split()[-1])).status() != psutil.STATUS_ZOMBIE

@@ -14,6 +14,7 @@ from tests.faults.samples import ticket
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import FaultError
 from vqchaos.faults.command import Command
+from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
 
 
 def command(**settings: Any) -> Command:
@@ -30,6 +31,23 @@ def sleeper(seconds: float, note: Path) -> str:
 def pid_in(note: Path) -> int:
     assert wait_until(lambda: note.exists() and bool(note.read_text()), 5.0, RealClock())
     return int(note.read_text())
+
+
+def test_what_an_inject_left_running_is_ended_before_the_undo(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    """Also the child of an inject whose runner was killed: it would act after the undo."""
+    late = tmp_path / "late"
+    acts = f"import pathlib, sys; sys.stdin.read(); pathlib.Path({str(late)!r}).touch()"
+    script = tmp_path / "inject.sh"
+    script.write_text(f'mkfifo {tmp_path}/gate; {sys.executable} -c "{acts}" < {tmp_path}/gate &\n')
+    fault = command(inject=["sh", str(script)], revert=["true"])
+    state = fault.capture(world, ticket(token="undo0001"))
+    fault.inject(world, state, lambda: None)
+    assert wait_until(lambda: any(carriers(TOKEN_VARIABLE, {"undo0001"})), 5.0, RealClock())
+    Command.revert(world, state)
+    assert list(carriers(TOKEN_VARIABLE, {"undo0001"})) == []
+    assert not late.exists()
 
 
 def test_words_are_never_a_shells(world: FakeWorld, tmp_path: Path) -> None:

@@ -211,6 +211,19 @@ def test_revert_after_toxiproxy_restarted(make: Make, name: str) -> None:
 
 
 @each_fault
+def test_revert_after_the_whole_stack_went_down(make: Make, name: str) -> None:
+    """By `down --force` or a reboot: what is left of the fault itself goes all the same."""
+    trial = make(name)
+    trial.inject()
+    trial.world.target_died()
+    trial.world.server.up = False
+    trial.revert()
+    assert trial.undone() == trial.proof
+    assert not any(path.startswith("scratch/") for path in trial.world.files())
+    assert trial.world.server.latest.state == "exited", "nothing is started on it"
+
+
+@each_fault
 def test_revert_when_the_api_of_our_own_toxiproxy_hangs(make: Make, name: str) -> None:
     trial = make(name)
     trial.inject()
@@ -275,6 +288,20 @@ def test_an_undo_that_fails_stays_in_the_ledger(make: Make, name: str, tmp_path:
     assert "no answer" in outcome.proof.why
     assert outcome.manual == type(trial.fault).manual(entry.state)
     assert ledger.in_force() == [entry]
+
+
+@each_fault
+def test_an_undo_with_a_broken_ledger_is_done_and_says_so(
+    make: Make, name: str, tmp_path: Path
+) -> None:
+    trial = make(name)
+    ledger, entry = Ledger(tmp_path), entry_of(trial)
+    ledger.record(entry)
+    trial.inject()
+    ledger.path.write_text("not a record\n" + ledger.path.read_text())
+    outcome = undo(entry, trial.world, ledger)
+    assert outcome.done
+    assert "the ledger cannot be written" in outcome.note
 
 
 HEAL = """

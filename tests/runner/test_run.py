@@ -208,6 +208,8 @@ def test_production_needs_yes_and_an_allow_list(lab: Lab) -> None:
         sort_out(planned(lab, LATENCY), lab.stack, yes)
     with pytest.raises(UsageError, match="does not list latency"):
         sort_out(planned(lab, LATENCY, allow=["proxy_down"]), lab.stack, yes)
+    with pytest.raises(UsageError, match="does not list latency"):
+        sort_out(planned(lab, LATENCY, allow=[]), lab.stack, yes)
     run, _ = sort_out(planned(lab, LATENCY, allow=["latency"]), lab.stack, yes)
     assert len(run) == 1
 

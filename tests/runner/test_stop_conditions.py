@@ -44,7 +44,7 @@ class Bench:
 
     def __init__(self, *rules: AnyStopRule) -> None:
         self.now = 0.0
-        self.waiting = 0
+        self.waiting = {"clients": 0}
         self.watch = StopWatch(rules, lambda: self.now, lambda: self.waiting)
         self.watch.load_begins()
 
@@ -89,7 +89,7 @@ def test_no_answer_at_all_while_some_wait_is_no_availability() -> None:
     bench.watch.add(request(1.0))
     bench.now = 7.0
     assert bench.stops() is None, "nobody waits"
-    bench.waiting = 4
+    bench.waiting = {"clients": 4}
     assert "no request came to its end" in (bench.stops() or "")
 
 
@@ -100,6 +100,10 @@ def test_a_rule_of_one_workload_hears_no_other() -> None:
         bench.watch.add(request(float(second), "ok", "protected"))
     bench.now = 6.0
     assert bench.stops() is None
+    bench.now, bench.waiting = 20.0, {"others": 3, "protected": 0}
+    assert bench.stops() is None, "it had no request in the window, and none waits"
+    bench.waiting = {"others": 0, "protected": 1}
+    assert "no request came to its end" in (bench.stops() or "")
 
 
 def test_slow_first_tokens_stop_it() -> None:

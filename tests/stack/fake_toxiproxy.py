@@ -23,6 +23,7 @@ class FakeToxiproxy:
         self.proxies: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.hang = self.fail = self.drip = self.wrong = ""
+        self.says = "bind: address already in use"  # of a failure
         self.alters: dict[str, int] = {}  # attributes that it stores otherwise than asked
         self.closing = threading.Event()
         fake = self
@@ -63,7 +64,7 @@ class FakeToxiproxy:
             self.closing.wait(10)
             return
         if self.fail and re.search(self.fail, what):
-            self._send(handler, 500, {"error": "bind: address already in use", "status": 500})
+            self._send(handler, 500, f'{{"error": "{self.says}", "status": 500}}')  # not escaped
             return
         if self.drip and re.search(self.drip, what):
             self._drip(handler)
@@ -86,7 +87,8 @@ class FakeToxiproxy:
 
     @staticmethod
     def _send(handler: BaseHTTPRequestHandler, status: int, data: Any) -> None:
-        text = json.dumps(data).encode() if status != 204 else b""
+        said = data if isinstance(data, str) else json.dumps(data)
+        text = said.encode() if status != 204 else b""
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(text)))
         handler.end_headers()

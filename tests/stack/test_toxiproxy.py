@@ -282,13 +282,61 @@ def test_nobody_there_is_an_error(name: str) -> None:
         CALLS[name](ToxiproxyControl(url, "llm", url, timeout=TIMEOUT))
 
 
-def test_nobody_there_means_that_it_is_gone() -> None:
+def test_one_of_our_own_whose_process_is_gone_is_gone() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT)
+    control = ToxiproxyControl(url, "llm", url, timeout=TIMEOUT, gone=lambda: True)
     assert control.exists() is False
     assert control.remove(OURS.name) == "absent"
     with pytest.raises(StackError, match="cannot be reached"):
         control.wait_ready(0.0)
+
+
+@pytest.mark.parametrize("gone", [None, lambda: False], ids=["a stranger's", "of our own"])
+@pytest.mark.parametrize("where", ["127.0.0.1", "no-such-host.invalid"])
+def test_that_nobody_answers_does_not_prove_that_it_is_gone(
+    gone: Callable[[], bool] | None, where: str
+) -> None:
+    """A broken tunnel or a name that does not resolve: the toxic may be in force all the same."""
+    url = f"http://{where}:{free_port()}"
+    control = ToxiproxyControl(url, "llm", url, timeout=5.0, gone=gone)
+    for call in (control.exists, lambda: control.remove(OURS.name)):
+        with pytest.raises(StackError, match="cannot be reached"):
+            call()
+
+
+def test_what_was_given_up_changes_nothing_afterwards(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    """The listing that comes before the change is slow; whoever asked has gone on to the undo."""
+    slow = threading.Event()
+    answer = toxiproxy._answer
+
+    def answering(handler: Any, body: Any) -> None:
+        if handler.command == "GET":
+            slow.wait(10)
+        answer(handler, body)
+
+    toxiproxy._answer = answering  # type: ignore[method-assign]
+    impatient = ToxiproxyControl(toxiproxy.url, "llm", toxiproxy.url, timeout=0.2)
+    toxiproxy.requests.clear()
+    opening = threading.Timer(0.6, slow.set)
+    opening.start()
+    with pytest.raises(StackError, match="no answer"):
+        impatient.add(OURS)
+    opening.join()
+    assert not any(request.startswith("POST") for request in toxiproxy.requests)
+    assert control.toxics() == []
+
+
+def test_a_hostile_answer_is_shown_as_one_clean_line(
+    control: ToxiproxyControl, toxiproxy: FakeToxiproxy
+) -> None:
+    toxiproxy.fail = "."
+    toxiproxy.says = "\x1b]0;title\x07busy\x1b[31m"
+    with pytest.raises(StackError) as raised:
+        control.toxics()
+    assert "busy" in raised.value.message
+    assert "\x1b" not in raised.value.message
 
 
 def test_a_restarted_server_has_no_proxy(

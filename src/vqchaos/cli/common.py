@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
@@ -17,6 +18,7 @@ import typer
 
 from vqchaos.cli.overview import summary
 from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
+from vqchaos.text import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,15 +47,21 @@ def add_command(app: typer.Typer, function: Callable[..., None]) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console that falls back to plain text where there is no terminal."""
+    """A rich console that falls back to plain text where there is no terminal. When its reader
+    goes away it falls silent: rich's own would end the process, with faults in force."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    class Silenced(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
+    return Silenced(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 def say(text: str) -> None:
-    """One line for a person, on stderr, never markup."""
-    print(text, file=sys.stderr, flush=True)
+    """Text for a person, on stderr: never markup, and no control of the target's gets through."""
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it any more
+        print(clean(text), file=sys.stderr, flush=True)
 
 
 def data_path(*parts: str) -> Path:
@@ -106,15 +114,15 @@ def require_local(stack: Stack) -> LocalStack:
     return stack
 
 
-def show_error(error: VqchaosError) -> ExitCode:
-    """Message and way out on stderr; returns the exit code."""
+def show_error(error: VqchaosError, about: str | None = None) -> ExitCode:
+    """Message and way out on stderr, ``about`` which stack; returns the exit code."""
     if isinstance(error, InvalidFile):
         for problem in error.problems:
             say(str(problem))
         count = len(error.problems)
         say(f"{count} problem{'s' if count != 1 else ''}")
     else:
-        say(f"vqchaos: {error.message}")
+        say(f"vqchaos: {about + ': ' if about else ''}{error.message}")
     if error.hint:
         say(f"  → {error.hint}")
     return error.exit_code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from vqchaos.cli.common import (
     say,
 )
 from vqchaos.errors import ExitCode, InvalidFile, UsageError, VqchaosError
+from vqchaos.text import one_line
 
 if TYPE_CHECKING:
     from vqchaos.runner.sets import Planned, SetResult
@@ -126,21 +128,23 @@ def run_set(
     from vqchaos.clock import RealClock
     from vqchaos.report.terminal import render_set
     from vqchaos.runner.interrupts import Interrupts
+    from vqchaos.runner.progress import Guarded
     from vqchaos.runner.sets import SetRunner
 
     interrupts = Interrupts()
     err = console(stderr=True)
     with RunProgress(err) as progress, interrupts.installed():
+        guarded = Guarded(progress)
 
         def on_signal(_signum: int, count: int) -> None:
             if count > 1:
-                progress.said("still reverting; a second signal does not hurry it")
+                guarded.said("still reverting; a second signal does not hurry it")
 
         interrupts.on_signal = on_signal
         if stack.describe().get("model") == "demo":  # its right answers ship with it
             shipped = data_path("demo-golden.json")
             planned = [replace(plan, golden=plan.golden or shipped) for plan in planned]
-        runner = SetRunner(stack, RealClock(), progress, interrupts, options)
+        runner = SetRunner(stack, RealClock(), guarded, interrupts, options)
         result = runner.run(planned)
     for skipped in result.skipped:
         say(f"skipped {skipped.experiment}: {skipped.reason}")
@@ -148,12 +152,15 @@ def run_set(
         from vqchaos.cli.common import show_error
 
         show_error(result.error)
-    if as_json:
-        for done in result.runs:
-            print(json.dumps(done.verdict))
-        print(json.dumps(result.summary))
-    elif len(result.runs) > 1:
-        console().print(render_set(result.summary, [d.verdict for d in result.runs]))
+    try:
+        if as_json:
+            for done in result.runs:
+                print(json.dumps(done.verdict))
+            print(json.dumps(result.summary), flush=True)
+        elif len(result.runs) > 1:
+            console().print(render_set(result.summary, [d.verdict for d in result.runs]))
+    except BrokenPipeError:  # `| head`: the exit code is the runs' all the same
+        sys.stdout = None
     if result.folder is not None:
         say(f"summary: {result.folder}/summary.json")
     return result
@@ -198,10 +205,10 @@ def plan(
             reasons = [error.message]
             lines = []
         for line in lines:
-            print(f"    {line}")
+            print(f"    {one_line(line)}")
         for reason in reasons:
             ok = False
-            print(f"    OUT OF REACH: {reason}")
+            print(f"    OUT OF REACH: {one_line(reason)}")
     print(f"+ recovery, at most {format_duration(phases.recovery)}")
     print(f"+ settle {format_duration(phases.settle)}, quiet canary")
     for check in experiment.checks:
@@ -224,15 +231,17 @@ def heal(
         str | None,
         typer.Option("--stack", "-s", help="One stack; without it, every stack of this user."),
     ] = None,
+    sets: list[str] = SET_OPTION,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List, revert nothing.")] = False,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """From the ledger, newest first, each verified; then marks whose time is up. Idempotent. While
     a run is live it does nothing: `vqchaos abort` stops that. Exit code 4 if anything could not be
-    reverted; the manual steps are printed."""
+    reverted (the manual steps are printed), anything of ours is left or a mark of a run elsewhere
+    is in force; with --dry-run, if there is anything to do."""
     from vqchaos.cli.healing import heal_stacks
 
-    raise typer.Exit(heal_stacks(stack, dry_run=dry_run, as_json=as_json))
+    raise typer.Exit(heal_stacks(stack, sets, dry_run=dry_run, as_json=as_json))
 
 
 def demo(

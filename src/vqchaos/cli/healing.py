@@ -5,39 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import psutil
-
-from vqchaos.cli.common import open_named_stack, say, show_error
+from vqchaos.cli.common import open_named_stack, show_error
 from vqchaos.clock import RealClock
-from vqchaos.errors import ExitCode, StackLocked, VqchaosError, worst
+from vqchaos.errors import ExitCode, UncleanError, VqchaosError, worst
 from vqchaos.ledger import Entry
 from vqchaos.runner.aftermath import Healed
 from vqchaos.runner.heal import heal
+from vqchaos.stack.local.groups import is_alive
 from vqchaos.stack.protocols import Stack
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 
-def heal_stacks(name: str | None, *, dry_run: bool, as_json: bool) -> ExitCode:
-    """Heal the named stack, or all of this user's; returns the exit code."""
+def heal_stacks(name: str | None, sets: list[str], *, dry_run: bool, as_json: bool) -> ExitCode:
+    """Heal the named stack, or all of this user's; returns the exit code. One that cannot be
+    healed keeps none of the others from it."""
     clock = RealClock()
-    stacks = [open_named_stack(name)] if name is not None else known_stacks()
     codes = [ExitCode.PASS]
     out: list[dict[str, Any]] = []
-    for stack in stacks:
+    for stack in chosen_stacks(name, sets, codes):
         try:
             healed = heal(stack, clock, dry_run=dry_run)
-        except StackLocked as error:
-            if name is not None:
-                codes.append(show_error(error))
-            else:
-                say(f"{stack.name}: {error.message}")
+        except VqchaosError as error:
+            codes.append(show_error(error, about=stack.name))
             continue
-        except VqchaosError as error:  # go on with the other stacks
-            codes.append(show_error(error))
+        except OSError as error:  # such as a state folder that another user made
+            codes.append(unreadable(stack.name, error))
             continue
         out.append(as_data(healed, clock.wall()))
         if not as_json:
@@ -46,26 +41,38 @@ def heal_stacks(name: str | None, *, dry_run: bool, as_json: bool) -> ExitCode:
             codes.append(ExitCode.UNCLEAN)
     if as_json:
         print(json.dumps(out))
-    elif not any(item["faults"] or item["live"] or item["left"] for item in out):
+    elif worst(codes) == ExitCode.PASS and not any(item["faults"] for item in out):
         print("no faults in force")
     return worst(codes)
 
 
-def known_stacks() -> list[Stack]:
-    """Every stack of this user that has a ledger, opened from what its state folder remembers."""
+def chosen_stacks(name: str | None, sets: list[str], codes: list[ExitCode]) -> list[Stack]:
+    """The one that was named, with its ``--set``, or all that are known; see ``known_stacks``."""
+    return [open_named_stack(name, sets)] if name is not None else known_stacks(codes)
+
+
+def known_stacks(codes: list[ExitCode]) -> list[Stack]:
+    """Every stack of this user that a run was made on, opened from what its state folder remembers.
+    One with a ledger that cannot be opened is told, and adds its exit code to ``codes``."""
     from vqchaos.stack.opening import remembered_stacks
 
     stacks: list[Stack] = []
     for folder, opened in remembered_stacks():
         if isinstance(opened, VqchaosError):
-            _cannot_open(folder, opened)
+            show_error(opened, about=folder.name)
+            codes.append(ExitCode.UNCLEAN)  # its ledger lists faults
         else:
             stacks.append(opened)
     return stacks
 
 
-def _cannot_open(folder: Path, error: VqchaosError) -> None:
-    say(f"{folder.name}: cannot be opened: {error.message}")
+def unreadable(name: str, error: OSError) -> ExitCode:
+    """Tells of a stack whose state cannot be read, and so may have faults in force."""
+    what = UncleanError(
+        f"{error.filename or 'its state'} cannot be read: {error.strerror}",
+        hint="run this as the user who made it",
+    )
+    return show_error(what, about=name)
 
 
 def as_data(healed: Healed, now: float) -> dict[str, Any]:
@@ -101,11 +108,7 @@ def as_data(healed: Healed, now: float) -> dict[str, Any]:
 
 def owner_alive(entry: Entry) -> bool:
     """Does the runner that injected it live?"""
-    try:
-        created = psutil.Process(entry.runner_pid).create_time()
-    except (psutil.Error, ValueError):
-        return False
-    return abs(created - entry.runner_start) < 0.02
+    return entry.runner_pid > 0 and is_alive(entry.runner_pid, entry.runner_start)
 
 
 def show(healed: Healed, now: float, *, dry_run: bool) -> None:

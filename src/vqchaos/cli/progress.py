@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from vqchaos.runner.progress import Snapshot
+from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 _PLAIN_EVERY = 10.0  # seconds between the plain lines of a long phase
@@ -123,7 +124,7 @@ class RunProgress:
 
     def said(self, text: str, t: float | None = None) -> None:
         when = f"{t:8.1f}s  " if t is not None else " " * 11
-        self._out.print(Text(f"{when}{text}"[:400]))
+        self._out.print(Text(f"{when}{one_line(text)}"))
 
     def tick(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -18,7 +18,7 @@ from vqchaos.cli.common import (
     require_local,
     say,
 )
-from vqchaos.errors import ExitCode, UsageError
+from vqchaos.errors import ExitCode, StackLocked
 
 if TYPE_CHECKING:
     from vqchaos.stack.local.up import StackStatus
@@ -67,9 +67,9 @@ def down(
     local = require_local(open_named_stack(stack, sets))
     live = holder(local.state_dir)
     if live is not None and not force:
-        raise UsageError(
+        raise StackLocked(
             f"{live.get('what', 'a run')} is alive on this stack (process {live.get('pid', '?')})",
-            hint="interrupt it first: it reverts its faults and ends",
+            hint="stop it with `vqchaos abort`: it reverts its faults and ends",
         )
     with StepLines(console(stderr=True)) as progress:
         bring_down(local, progress, force=force)

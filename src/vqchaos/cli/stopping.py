@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from vqchaos.cli.common import JSON_OPTION, add_command, open_named_stack, say, show_error
+from vqchaos.cli.common import (
+    JSON_OPTION,
+    SET_OPTION,
+    add_command,
+    say,
+    show_error,
+)
 from vqchaos.errors import ExitCode, UsageError, VqchaosError, worst
-
-if TYPE_CHECKING:
-    from vqchaos.stack.protocols import Stack
 
 ONE_STACK = Annotated[
     str | None,
@@ -26,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def abort(
     stack: ONE_STACK = None,
+    sets: list[str] = SET_OPTION,
     block: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Refuse new runs for so long, such as 30m; 0s lifts it."),
@@ -33,21 +37,25 @@ def abort(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """The run stops injecting, reverts everything and ends. If it does not answer within a second
-    it is ended, and abort reverts by itself. Exit code 4 if anything is left."""
-    from vqchaos.cli.healing import as_data, show
+    it is ended, and abort reverts by itself; so too if it answered and has not ended after two
+    minutes. Exit code 4 if anything is left."""
+    from vqchaos.cli.healing import as_data, chosen_stacks, show, unreadable
     from vqchaos.clock import RealClock
     from vqchaos.runner import abort as stopping
 
     clock = RealClock()
     seconds = _seconds(block)
     codes, out = [ExitCode.PASS], []
-    for opened in _stacks(stack):
+    for opened in chosen_stacks(stack, sets, codes):
         try:
             if seconds is not None:
                 stopping.block(opened.state_dir, seconds, clock)
             done = stopping.abort(opened, clock, lambda text: say(f"abort: {text}"))
         except VqchaosError as error:
-            codes.append(show_error(error))
+            codes.append(show_error(error, about=opened.name))
+            continue
+        except OSError as error:
+            codes.append(unreadable(opened.name, error))
             continue
         out.append({**as_data(done.healed, clock.wall()), "how": done.how, "what": done.what})
         if not done.healed.clean:
@@ -62,6 +70,10 @@ def abort(
         print(json.dumps(out))
     elif not out and len(codes) == 1:
         print("nothing runs")
+        if seconds is not None:
+            raise UsageError(
+                "no stack is known here, so nothing is blocked", hint="name it: --stack FILE"
+            )
     raise typer.Exit(worst(codes))
 
 
@@ -71,14 +83,21 @@ def mark(
         bool, typer.Option("--now", help="The fault (of type external) is at this moment.")
     ] = False,
     stack: ONE_STACK = None,
+    sets: list[str] = SET_OPTION,
 ) -> None:
-    """Exit code 3 if no run takes it."""
+    """--now says that the fault of an `external` experiment happens at this moment; it needs the
+    fault phase to be on. Exit code 3 if no run takes it."""
+    from vqchaos.cli.healing import chosen_stacks
     from vqchaos.runner.control import NoAnswerError, ask
     from vqchaos.runner.lock import holder
 
     if not text and not now:
         raise UsageError("what is to be written down?", hint="vqchaos mark TEXT, or mark --now")
-    live = [s for s in _stacks(stack) if (holder(s.state_dir) or {}).get("role") == "run"]
+    live = [
+        s
+        for s in chosen_stacks(stack, sets, [])
+        if (holder(s.state_dir) or {}).get("role") == "run"
+    ]
     if len(live) > 1:
         names = ", ".join(s.name for s in live)
         raise UsageError(f"runs are live on {names}", hint="name one with --stack")
@@ -102,9 +121,3 @@ def _seconds(text: str | None) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--block: {error}", hint="such as --block 30m") from error
-
-
-def _stacks(name: str | None) -> list[Stack]:
-    from vqchaos.cli.healing import known_stacks
-
-    return [open_named_stack(name)] if name is not None else known_stacks()

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
-from vqchaos.errors import FaultError
+from vqchaos.errors import CapabilityMissing, FaultError
 from vqchaos.stack.protocols import (
     Capability,
     ContainerControl,
@@ -117,6 +117,10 @@ class Fault(BaseModel):
         """As ``held``, unless the settings decide (``command``)."""
         return self.held
 
+    def longest(self) -> float:
+        """Seconds that its inject, verify and undo may take together, beside the phases."""
+        return 2 * self.revert_timeout
+
     def target_name(self) -> str | None:
         """What it hits, for the plan, the ledger and the report."""
         return getattr(self, "target", None)
@@ -173,7 +177,7 @@ class StartupFault(Fault):
     startup: ClassVar[bool] = True
     family: ClassVar[str] = "start-up"
     needs: ClassVar[frozenset[Capability]] = frozenset({Capability.STARTUP})
-    revert_timeout: ClassVar[float] = 60.0
+    revert_timeout: ClassVar[float] = 120.0  # more than its parts: stop, unapply, start
     serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
     causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
 
@@ -216,20 +220,36 @@ class StartupFault(Fault):
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        attempt = world.server.attempt()
+        server = _server_of(world)
+        if server is None:
+            note = cls.unapply(world, state)
+            return "; ".join(filter(None, [note, "the stack is down: `up` starts it clean"]))
+        attempt = server.attempt()
         if not attempt.clean and attempt.state in ("running", "waiting"):
-            world.server.stop()
+            server.stop()
         try:
             return cls.unapply(world, state)
         finally:  # what cannot be cleaned up does not keep the service down
-            world.server.start_clean()
+            server.start_clean()
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
-        attempt = world.server.attempt()
+        server = _server_of(world)
+        if server is None:
+            return cls.unapplied(world, state)
+        attempt = server.attempt()
         if not attempt.clean or attempt.state in ("stopped", "exited"):
             return Verification("no", f"the server is {attempt.state}, clean: {attempt.clean}")
         return cls.unapplied(world, state)
+
+
+def _server_of(world: World) -> ServerControl | None:
+    """None if the stack is down, after a `down --force` or a reboot."""
+    try:
+        server = world.server
+    except CapabilityMissing:
+        return None
+    return server if server.is_up() else None
 
 
 def require_few(fault: Fault, world: World, most: int) -> None:

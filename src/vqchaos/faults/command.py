@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
+import psutil
 from pydantic import Field, model_validator
 
 from vqchaos.errors import FaultError
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
+from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
 from vqchaos.stack.protocols import Capability
 from vqchaos.units import Duration, format_duration
 
 Words = Annotated[list[str], Field(min_length=1)]
+UNDO_VARIABLE = "VQCHAOS_UNDO"
+_ENDS = 5.0  # seconds for killed processes to vanish
 _OUTPUT = 400  # characters of a command's output that are kept
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)
@@ -26,8 +32,9 @@ _READ = 8 * _OUTPUT  # bytes of it that are read
 
 class Command(Fault):
     """Runs argument lists, never a shell. A held fault needs ``revert``; it must be idempotent,
-    because it also runs when ``inject`` failed half-way. ``verify`` exits 0 while the effect is
-    there; without it the run is only valid if something reacted."""
+    because it also runs when ``inject`` failed half-way. What ``inject`` left running is ended
+    before it. ``verify`` exits 0 while the effect is there; without it the run is only valid if
+    something reacted."""
 
     held: ClassVar[bool] = True
     family: ClassVar[str] = "anything"
@@ -57,6 +64,9 @@ class Command(Fault):
     def is_held(self) -> bool:
         return self.held_
 
+    def longest(self) -> float:
+        return 5 * self.timeout  # inject, verify, revert, verify, and one to spare
+
     def target_name(self) -> str | None:
         return self.inject_[0]
 
@@ -74,21 +84,26 @@ class Command(Fault):
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         effect()
-        code, said = _run(self.inject_, self.timeout, tied=True)
+        # What an instant command starts is meant to stay.
+        marks = {TOKEN_VARIABLE: state["token"]} if self.held_ else {}
+        code, said = _run(self.inject_, self.timeout, marks)
         if code != 0:
             raise FaultError(f"`{self.inject_[0]}` exited {code}: {said or 'no output'}")
 
     def verify(self, world: World, state: State) -> Verification:
         if self.verify_ is None:
             return Verification("none", "no `verify` command is given")
-        code, said = _run(self.verify_, self.timeout)
+        code, said = _run(self.verify_, self.timeout, {})
         return Verification("yes" if code == 0 else "no", f"verify exited {code}: {said}")
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
         if state["revert"] is None:
             return "an instant command has no undo"
-        code, said = _run(state["revert"], state["timeout"])
+        # An inject whose runner was killed may still be at it, and so may that runner's undo.
+        _end(TOKEN_VARIABLE, state["token"])
+        _end(UNDO_VARIABLE, state["token"])
+        code, said = _run(state["revert"], state["timeout"], {UNDO_VARIABLE: state["token"]})
         if code != 0:
             raise FaultError(f"revert exited {code}: {said or 'no output'}")
         return said
@@ -99,7 +114,7 @@ class Command(Fault):
             return Verification("none", "an instant command has no undo")
         if state["verify"] is None:
             return Verification("none", "no `verify` command is given")
-        code, said = _run(state["verify"], state["timeout"])
+        code, said = _run(state["verify"], state["timeout"], {})
         if code == 0:
             return Verification("no", f"verify still exits 0: {said}")
         return Verification("yes", f"verify exits {code}")
@@ -109,14 +124,28 @@ class Command(Fault):
         return [" ".join(state["revert"])] if state["revert"] else []
 
 
+def _end(variable: str, token: str) -> None:
+    """SIGKILL to all that carry it, children's children too; returns when they are gone."""
+    deadline = time.monotonic() + _ENDS
+    while found := list(carriers(variable, {token})):
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(process.pid) for process in found)
+            raise FaultError(f"processes of the fault do not end: {pids}")
+        time.sleep(0.01)
+
+
 def _die_with_the_runner() -> None:
-    """In the child: an inject that outlived its killed runner would act after the undo."""
+    """In the child: what outlived its killed runner would act after, or beside, the undo."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _run(words: Sequence[str], timeout: float, *, tied: bool = False) -> tuple[int, str]:
+def _run(words: Sequence[str], timeout: float, marks: Mapping[str, str]) -> tuple[int, str]:
     """Exit code and the end of the output, on one line. Raises FaultError if it cannot run.
 
+    It dies with this process; ``marks`` in its environment tell the undo of what it started itself.
     What it leaves running in the background stays (that may be the fault), unless its time is up:
     then its whole group is killed. Its output goes to a file, since a pipe would stay open for as
     long as anything in the background holds it.
@@ -129,7 +158,8 @@ def _run(words: Sequence[str], timeout: float, *, tied: bool = False) -> tuple[i
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_the_runner if tied else None,  # noqa: PLW1509 (one call of C)
+                preexec_fn=_die_with_the_runner,  # noqa: PLW1509 (one call of C)
+                env={**os.environ, **marks},
             )
         except (OSError, ValueError) as error:  # ValueError: a NUL in a word
             reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -60,6 +60,11 @@ class Generator:
         self._flights: dict[asyncio.Task[None], Flight] = {}
 
     @property
+    def name(self) -> str:
+        """The workload's."""
+        return self._plan.name
+
+    @property
     def in_flight(self) -> int:
         return len(self._flights)
 

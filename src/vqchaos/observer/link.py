@@ -10,8 +10,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +33,7 @@ class Status:
     streaming: int = 0
     paused: bool = True
     t: float = 0.0
+    flights: Mapping[str, int] = field(default_factory=dict)  # in flight, by workload
 
 
 class ObserverLink:
@@ -261,7 +262,11 @@ class ObserverLink:
         with self._changed:
             if what == "status":
                 self._status = Status(
-                    message["in_flight"], message["streaming"], message["paused"], message["t"]
+                    message["in_flight"],
+                    message["streaming"],
+                    message["paused"],
+                    message["t"],
+                    message["flights"],
                 )
             elif what == "token":
                 self._tokens[message["n"]] = message

@@ -246,6 +246,7 @@ class Observer:
             "status",
             t=round(self._now(), 4),
             in_flight=sum(load.in_flight for load in self._loads),
+            flights={load.name: load.in_flight for load in self._loads},
             streaming=sum(load.streaming for load in self._loads),
             paused=not any(load.running for load in self._loads),
         )

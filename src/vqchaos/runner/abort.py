@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -11,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from vqchaos.clock import Clock, wait_until
 from vqchaos.errors import StackLocked
 from vqchaos.ledger import Ledger
 from vqchaos.runner.aftermath import Healed, revert_all
 from vqchaos.runner.control import NoAnswerError, ask
 from vqchaos.runner.lock import holder, stack_lock
+from vqchaos.stack.local.groups import is_alive
 from vqchaos.stack.local.state_files import read_json, write_json
 from vqchaos.stack.protocols import Stack
 from vqchaos.units import format_duration
@@ -77,14 +75,23 @@ def _is_over(folder: Path, pid: int) -> bool:
 
 def _kill(pid: int, start_time: float) -> None:
     """SIGKILL to that very process, and wait for its end."""
-    with contextlib.suppress(OSError, psutil.Error):
+    try:
         fd = os.pidfd_open(pid)
-        try:
-            if abs(psutil.Process(pid).create_time() - start_time) < 0.02:
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-                select.select([fd], [], [], 30.0)
-        finally:
-            os.close(fd)
+    except OSError:  # gone by itself
+        return
+    try:
+        if not is_alive(pid, start_time):
+            return
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+        if not select.select([fd], [], [], 30.0)[0]:
+            raise StackLocked(
+                f"process {pid} was killed and does not end: it hangs in the kernel",
+                hint="`vqchaos heal` once it is gone",
+            )
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(fd)
 
 
 def in_force(stack: Stack) -> int:

@@ -32,6 +32,5 @@ def heal(stack: Stack, clock: Clock, *, dry_run: bool = False) -> Healed:
             return revert_all(stack, clock, by="heal", why=why)
         ledger = Ledger(stack.state_dir)
         found = marks.find(stack, ledger, clock)
-        result = Healed(stack.name, found=list(reversed(ledger.in_force())), live=found.live)
-        result.problems += [f"expired mark {mark.toxic.name}" for mark in found.expired]
-        return result
+        entries = [*reversed(ledger.in_force()), *(marks.entry_of(mark) for mark in found.expired)]
+        return Healed(stack.name, found=entries, live=found.live)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from vqchaos.errors import StackError
 from vqchaos.ledger import Ledger
 from vqchaos.runner.marks import parse
 from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
-from vqchaos.stack.protocols import Capability, Item, Stack
+from vqchaos.stack.protocols import Capability, Item, ProxyControl, Stack
 
 
 def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
@@ -16,12 +19,8 @@ def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
         for entry in ledger.in_force()
     ]
     missing = stack.missing()
-    if Capability.PROXY not in missing and stack.proxy.exists():
-        items += [
-            Item("toxic", toxic.name, f"{toxic.type} on the {toxic.stream}")
-            for toxic in stack.proxy.toxics()
-            if parse(toxic) is not None
-        ]
+    if Capability.PROXY not in missing:
+        items += _toxics(stack.proxy)
     if Capability.STARTUP not in missing:
         for token in sorted(tokens):
             path = stack.server.scratch(token)
@@ -32,3 +31,16 @@ def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
         for process in carriers(TOKEN_VARIABLE, tokens)
     ]
     return items
+
+
+def _toxics(proxy: ProxyControl) -> list[Item]:
+    """With our mark. A Toxiproxy that cannot be asked shows none; a fault of ours on it is still
+    in the ledger then."""
+    with contextlib.suppress(StackError):
+        if proxy.exists():
+            return [
+                Item("toxic", toxic.name, f"{toxic.type} on the {toxic.stream}")
+                for toxic in proxy.toxics()
+                if parse(toxic) is not None
+            ]
+    return []

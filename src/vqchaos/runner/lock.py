@@ -16,6 +16,8 @@ from vqchaos.clock import Clock, wait_until
 from vqchaos.errors import StackLocked
 from vqchaos.units import format_duration
 
+_A_LOOK = 0.2  # seconds
+
 
 def holder(folder: Path) -> dict[str, Any] | None:
     """Who holds the lock (pid, what, since_wall), or None if nobody does."""
@@ -45,7 +47,8 @@ def stack_lock(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not wait_until(lambda: _taken(fd), patience, clock, every=0.02):
+        # Whoever only looks at the lock (`holder`) has it for a moment.
+        if not wait_until(lambda: _taken(fd), max(patience, _A_LOOK), clock, every=0.02):
             info = _read(fd)
             age = clock.wall() - float(info.get("since_wall", clock.wall()))
             raise StackLocked(

@@ -66,8 +66,13 @@ def revert(
     mark: Mark, stack: Stack, ledger: Ledger, on_reverted: Callable[[str], None] | None = None
 ) -> Undo:
     """Undo what the mark stands for, from the toxic alone."""
+    return undo(entry_of(mark), stack, ledger, on_reverted)
+
+
+def entry_of(mark: Mark) -> Entry:
+    """What its ledger entry said, as far as the toxic tells."""
     kind, state = _fault_of(mark.toxic)
-    entry = Entry(
+    return Entry(
         id=f"{mark.run}.{mark.number}",
         run=mark.run,
         number=mark.number,
@@ -79,7 +84,6 @@ def revert(
         recorded_wall=mark.deadline,
         deadline_wall=mark.deadline,
     )
-    return undo(entry, stack, ledger, on_reverted)
 
 
 def _fault_of(toxic: Toxic) -> tuple[str, State]:

@@ -40,6 +40,10 @@ class Progress(Protocol):
     def run_ended(self, verdict: dict[str, Any], folder: Path) -> None: ...
 
 
+# What a console raises whose terminal or pipe is gone; some end the process instead.
+_CLOSED = (OSError, ValueError, SystemExit)
+
+
 class Guarded:
     """Another progress whose terminal may be closed at any moment: an undo goes on all the same."""
 
@@ -47,23 +51,23 @@ class Guarded:
         self._inner = inner
 
     def run_started(self, experiment: str, title: str, number: int, of: int) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*_CLOSED):
             self._inner.run_started(experiment, title, number, of)
 
     def phase(self, name: str, limit: float | None, t: float) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*_CLOSED):
             self._inner.phase(name, limit, t)
 
     def said(self, text: str, t: float | None = None) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*_CLOSED):
             self._inner.said(text, t)
 
     def tick(self, snapshot: Snapshot) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*_CLOSED):
             self._inner.tick(snapshot)
 
     def run_ended(self, verdict: dict[str, Any], folder: Path) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*_CLOSED):
             self._inner.run_ended(verdict, folder)
 
 

@@ -46,6 +46,16 @@ CANARY_TIMEOUT = 60.0
 LEASE_MARGIN = 120.0  # seconds a run may take beyond its phases before its faults are overdue
 
 
+def lease(experiment: Experiment) -> float:
+    """Seconds after its injection when every fault of a run must be gone, whatever happened."""
+    phases = experiment.phases
+    return phases.fault + phases.recovery + _faults_take(experiment) + LEASE_MARGIN
+
+
+def _faults_take(experiment: Experiment) -> float:
+    return sum(item.fault.longest() for item in injections(experiment))
+
+
 class VoidRun(VqchaosError):
     """The run cannot show anything; nothing was injected, or the injection failed."""
 
@@ -104,14 +114,16 @@ class Run:
 
     def _longest(self) -> float:
         """Seconds after which a run that is not over hangs: its phases, recovery twice (relapse),
-        three canaries, and a margin."""
+        three canaries, what each fault may take, and a margin."""
         phases = self.experiment.phases
         steady = phases.warmup + phases.baseline + phases.fault + phases.settle
-        return steady + 2 * phases.recovery + 3 * CANARY_TIMEOUT + LEASE_MARGIN
+        faults = _faults_take(self.experiment)
+        return steady + 2 * phases.recovery + 3 * CANARY_TIMEOUT + faults + LEASE_MARGIN
 
     def _observed(self, rec: Recorder, ledger: Ledger) -> None:
         how, why, signum = "completed", "", None
-        stop = StopWatch(self.experiment.abort_when, rec.t, lambda: rec.in_flight())  # noqa: PLW0108 (it is set below)
+        ending: BaseException | None = None
+        stop = StopWatch(self.experiment.abort_when, rec.t, lambda: observer.status.flights)
         rec.listeners.append(stop.add)
         rec.guard = stop.check
         observer = ObserverLink(self._observer_config(rec), rec.emit, rec.check)
@@ -130,6 +142,9 @@ class Run:
         except Exception as error:
             how, why = "error", f"{type(error).__name__}: {error}"
             self.error = error
+        except BaseException as error:  # whatever ends this process: the undo comes first
+            how, why = "error", type(error).__name__
+            ending = error
         rec.guard = lambda: None  # what comes now is the undo
         with rec.interrupts.shield():
             try:
@@ -139,6 +154,8 @@ class Run:
                 how, why = "error", f"{type(error).__name__}: {error}"
                 self.error = self.error or error
             rec.emit(RunEnded(t=rec.t(), how=how, why=why, signal=signum))
+        if ending is not None:
+            raise ending
 
     def _observer_config(self, rec: Recorder) -> ObserverConfig:
         return ObserverConfig(
@@ -174,15 +191,13 @@ class Stages:
         self._baseline: list[Event] = []
         self._comparison = Comparison(run.stack, rec)
         me = psutil.Process()
-        phases = run.experiment.phases
-        lease = phases.fault + phases.recovery + LEASE_MARGIN
         self._injector = Injector(
             run.stack,
             ledger,
             rec,
             run=run.folder,
             seed=run.seed,
-            lease=lease,
+            lease=lease(run.experiment),
             max_targets=run.experiment.max_targets,
         ).owned_by(os.getpid(), me.create_time())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import traceback
 from collections.abc import Sequence
@@ -132,7 +131,8 @@ def sort_out(
 
 def _require_permission(plan: Planned, stack: Stack, options: SetOptions) -> None:
     allow = plan.experiment.allow
-    refused = sorted({f.type for f in plan.experiment.faults if allow and f.type not in allow})
+    kinds = {fault.type for fault in plan.experiment.faults}
+    refused = sorted(kinds - set(allow)) if allow is not None else []
     if refused:
         raise UsageError(f"{plan.source}: `allow:` does not list {', '.join(refused)}")
     if stack.environment == "production" and (not options.yes or allow is None):
@@ -173,7 +173,7 @@ class SetRunner:
         ):
             refuse_if_blocked(folder, self._clock)
             try:
-                with contextlib.closing(self._guard()) as self._watchdog:
+                with self._guard() as self._watchdog:
                     self._all(repeats, result)
             except Interrupted:
                 pass  # nothing was running: the summary says what was done before

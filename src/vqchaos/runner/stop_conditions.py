@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vqchaos.errors import ExitCode, VqchaosError
 from vqchaos.history.events import CANARY, PILOT, Event, Request
@@ -22,13 +22,13 @@ class StopConditionMet(VqchaosError):
 
 class StopWatch:
     """A listener of the recorder; ``check`` is called in each of its waits. ``now`` gives seconds
-    since the run's start, ``in_flight`` the requests that wait for an answer."""
+    since the run's start, ``in_flight`` the requests that wait for an answer, by workload."""
 
     def __init__(
         self,
         rules: Sequence[AnyStopRule],
         now: Callable[[], float],
-        in_flight: Callable[[], int],
+        in_flight: Callable[[], Mapping[str, int]],
     ) -> None:
         self._watched = [(rule, deque[Request]()) for rule in rules]
         self._now = now
@@ -62,11 +62,16 @@ class StopWatch:
             if seen is not None:
                 raise StopConditionMet(f"{rule.describe()}: it was {seen}")
 
+    def _waiting(self, rule: AnyStopRule) -> int:
+        """Requests of that workload, or of all, that wait for an answer."""
+        flights = self._in_flight()
+        return flights.get(rule.workload, 0) if rule.workload else sum(flights.values())
+
     def _seen(self, rule: AnyStopRule, window: list[Request]) -> str | None:
         """What was seen, if the rule holds."""
         answered = [r for r in window if r.outcome == "ok"]
         if isinstance(rule, StopAvailability):
-            if not window and self._in_flight() > 0:
+            if not window and self._waiting(rule) > 0:
                 return "0%, no request came to its end"
             share = len(answered) / len(window) if window else 1.0
             if len(window) < LEAST or share >= rule.below:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vqchaos.errors import UncleanError
+from vqchaos.errors import UncleanError, VqchaosError
 from vqchaos.faults import REGISTRY
 from vqchaos.faults.base import Fault, Verification, World
 from vqchaos.ledger import Entry, Ledger
@@ -89,6 +89,7 @@ def undo(
     if done:
         try:
             ledger.undone(entry.id, note)
-        except OSError as error:  # it is undone all the same; the entry will be looked at again
-            note = f"{note}; ".lstrip("; ") + f"the ledger cannot be written: {error.strerror}"
+        except (OSError, VqchaosError) as error:  # undone all the same; it is looked at again
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            note = f"{note}; ".lstrip("; ") + f"the ledger cannot be written: {why}"
     return Undo(entry=entry, done=done, note=note, proof=proof, manual=manual)

@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import psutil
 
 import vqchaos
 from vqchaos.errors import VqchaosError
+from vqchaos.ledger import Ledger
 from vqchaos.stack.opening import AnyStack, recipe
 
 BEAT = 5.0  # seconds between two signs of life
@@ -67,7 +68,10 @@ class NoGuard:
 
     def run_over(self) -> None: ...
 
-    def close(self) -> None: ...
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Watchdog:
@@ -77,7 +81,7 @@ class Watchdog:
         self._stack = stack
         self._silence = silence
         self._beat = beat
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # around all that the two threads do with the pipe
         self._pipe = -1
         self._answer = -1
         self._pid: int | None = None
@@ -95,29 +99,40 @@ class Watchdog:
 
     def ensure(self) -> str:
         """Raises VqchaosError if none can be started."""
-        if self._pid is not None and not psutil.pid_exists(self._pid):
-            self._respawn()
-        if self._pid is None:
-            self._pid = self._await_ready()
-        return f"watchdog: process {self._pid}"
+        with self._lock:
+            if self._pid is not None and not _lives(self._pid):
+                self._respawn()
+            if self._pid is None:
+                self._pid = self._await_ready()
+            return f"watchdog: process {self._pid}"
 
     def run_over(self) -> None:
         self._run = None
         self._say({"run": None, "until": None})
 
-    def close(self) -> None:
-        """It is gone when this returns."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """It is gone when this returns; unless something went so wrong that faults may be in force
+        and this process ends: then it stays, and reverts."""
         self._over.set()
-        self._say({"end": True})
+        left_by_error = kind is not None and not issubclass(kind, (VqchaosError, OSError))
+        if not (left_by_error and Ledger(self._stack.state_dir).in_force()):
+            self._say({"end": True})
         pid = self._pid
         with self._lock:
             self._close()
-        if pid is not None:
+        if pid is not None and not left_by_error:
             _gone(pid, 5.0)
 
     # ------------------------------------------------------------ inside
 
     def _spawn(self) -> None:
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
         me = psutil.Process()
         job = {
             "stack": recipe(self._stack),
@@ -126,7 +141,7 @@ class Watchdog:
             "silence": self._silence,
         }
         folder = self._stack.state_dir
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(folder / "watchdog.log", flags, 0o600)
         theirs, self._pipe = os.pipe()
         self._answer, answer = os.pipe()
@@ -177,10 +192,12 @@ class Watchdog:
 
     def _respawn(self) -> None:
         with self._lock:
+            if self._pid is not None and _lives(self._pid) and self._say({"beat": True}):
+                return  # the other thread was here first
             self._close()
-        self._pid = None
-        self._spawn()
-        self._pid = self._await_ready()
+            self._pid = None
+            self._spawn()
+            self._pid = self._await_ready()
 
     def _close(self) -> None:
         for fd in (self._pipe, self._answer):
@@ -197,6 +214,13 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     path = [root, *filter(None, [given.get("PYTHONPATH")])]
     kept = {name: value for name, value in given.items() if name not in CI_MARKERS}
     return {**kept, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _lives(pid: int) -> bool:
+    """A zombie does not: where PID 1 reaps no orphans (many containers), a dead one stays."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _gone(pid: int, timeout: float) -> None:

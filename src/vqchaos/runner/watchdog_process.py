@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+FROZEN = 5.0  # seconds that a wait may last too long before it counts as a freeze of the machine
 PATIENCE = 120.0  # seconds for whoever holds the stack's lock
 
 
@@ -62,7 +63,10 @@ class Watch:
         while not self.over:
             watched = [] if self.deaf else [0]
             watched += [self.pidfd] if self.pidfd >= 0 else []
-            ready, _, _ = select.select(watched, [], [], max(0.0, self.ends_in()))
+            patience, asked = max(0.0, self.ends_in()), time.monotonic()
+            ready, _, _ = select.select(watched, [], [], patience)
+            if time.monotonic() - asked > patience + FROZEN:
+                self.heard = time.monotonic()  # we stood still ourselves: the runner may have too
             if 0 in ready:
                 data = os.read(0, 65536)
                 if data:

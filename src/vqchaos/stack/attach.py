@@ -149,7 +149,7 @@ class AttachStack:
             "kind": self.kind,
             "environment": self.environment,
             "model": self.file.model,
-            "url": _without_user(self.file.url),
+            "url": self.file.url,
             "versions": {"vqchaos": __version__, "python": platform.python_version()},
             "topology": ["clients", *(["toxiproxy"] if self.file.proxy_api else []), "server"],
         }
@@ -170,9 +170,3 @@ class AttachStack:
 def _base(url: str) -> str:
     """Without a trailing slash, and without the ``/v1`` that many write by habit."""
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _without_user(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl()

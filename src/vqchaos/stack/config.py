@@ -29,7 +29,18 @@ _Limit = Annotated[
     Size, PlainSerializer(lambda size: f"{size}B", return_type=str, when_used="json")
 ]
 Environment = Literal["test", "staging", "production"]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+
+
+def _without_user(url: object) -> object:
+    """A password in a URL would be shown wherever the URL is."""
+    if isinstance(url, str) and "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("a URL must not hold a user or password: use headers_env or api_key_env")
+    return url
+
+
+Url = Annotated[
+    str, BeforeValidator(_without_user), Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
+]
 StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 _SCALAR = {"type": ["string", "number", "boolean"]}
 

@@ -33,8 +33,8 @@ def open_stack(
 
 
 def remember(stack: AnyStack) -> None:
-    """Into the stack's state folder: enough to open it again when its file is gone. No secrets:
-    a stack file holds the names of variables, never their values."""
+    """Into the stack's state folder (0700): enough to open it again when its file is gone. It is
+    the stack file, so it holds what that holds; API keys it names by their variables alone."""
     write_json(stack.state_dir / _REMEMBERED, recipe(stack))
 
 
@@ -54,7 +54,12 @@ def remembered_stacks() -> Iterator[tuple[Path, AnyStack | VqchaosError]]:
     cannot be opened (told only if there is a ledger)."""
     for folder in sorted(state_home().glob("stacks/*")):
         ledger = folder / "ledger.jsonl"
-        if not ledger.exists() and not (folder / _REMEMBERED).exists():
+        try:
+            known = ledger.exists() or (folder / _REMEMBERED).exists()
+        except OSError as error:  # a folder of another user's
+            yield folder, StackError(f"{folder} cannot be read: {error.strerror}")
+            continue
+        if not known:
             continue
         try:
             yield folder, from_recipe(read_json(folder / _REMEMBERED) or {})

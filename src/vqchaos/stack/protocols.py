@@ -303,6 +303,10 @@ class ServerControl(Protocol):
         """Start without any override, under the restart policy; returns when the process was
         launched. A clean server that already runs is left alone. Idempotent."""
 
+    def is_up(self) -> bool:
+        """False when the whole stack is down, supervisor and all: nothing can be started on it,
+        and the next ``up`` starts clean."""
+
     def attempt(self) -> Attempt:
         """The latest start and what became of it."""
 

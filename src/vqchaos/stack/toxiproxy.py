@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -21,11 +22,13 @@ from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 from vqchaos.errors import StackError
 from vqchaos.stack.protocols import Removal, Toxic
+from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 T = TypeVar("T")
 CALL_TIMEOUT = 3.0  # seconds; a sound server answers in milliseconds
 _SOCKET_TIMEOUT = 2.0
+_RESTARTS = 2.0  # seconds a killed Toxiproxy takes to listen again
 # A removal waits 5 s for each chunk that is held for a client which died: as good as hung.
 _REMOVAL = 1.0
 _TOP = 2**31 - 1
@@ -54,9 +57,15 @@ class _Http:
     def __init__(self) -> None:
         self._here = threading.local()
 
-    def address(self, base: str) -> None:
-        """All calls of this thread go to ``base``."""
+    def address(self, base: str, given_up: threading.Event) -> None:
+        """All calls of this thread go to ``base``, until nobody waits for them any more."""
         self._here.base = base
+        self._here.given_up = given_up
+
+    def about_to_change(self) -> None:
+        """Raises StackError if whoever asked for it is gone: an undo may have been here since."""
+        if self._here.given_up.is_set():
+            raise StackError("given up before anything was changed")
 
     def get(self, url: str, **options: Any) -> requests.Response:
         return self._call("GET", url, **options)
@@ -75,7 +84,8 @@ class _Http:
                 method, self._here.base + path, timeout=_SOCKET_TIMEOUT, **options
             )
         if response.status_code >= 500:
-            raise StackError(f"Toxiproxy answered {response.status_code}: {response.text[:200]}")
+            said = one_line(response.text, 200)
+            raise StackError(f"Toxiproxy answered {response.status_code}: {said}")
         return response
 
 
@@ -86,7 +96,7 @@ toxiproxy.api.requests = _http
 def _words(error: Exception) -> str:
     """What the server said; toxiproxy-python keeps it as bytes."""
     said = error.args[0] if error.args else ""
-    return said.decode("utf-8", "replace")[:200] if isinstance(said, bytes) else str(said)[:200]
+    return one_line(said.decode("utf-8", "replace") if isinstance(said, bytes) else said, 200)
 
 
 def check(toxic: Toxic) -> None:
@@ -128,7 +138,11 @@ class ToxiproxyControl:
         *,
         timeout: float = CALL_TIMEOUT,
         restart: Callable[[], None] | None = None,
+        gone: Callable[[], bool] | None = None,
     ) -> None:
+        """``restart`` and ``gone`` for a Toxiproxy of the stack's own: how it is restarted, and
+        whether its process is known to be gone. That it cannot be reached proves nothing: a name
+        that does not resolve or a tunnel that broke looks the same."""
         if not proxy or "/" in proxy:
             raise StackError(f"a proxy whose name holds a slash can never be deleted: {proxy!r}")
         self._base = api_url.rstrip("/")
@@ -136,6 +150,7 @@ class ToxiproxyControl:
         self._probe_url = probe_url.rstrip("/")
         self._timeout = timeout
         self._restart = restart
+        self._is_gone = gone
         self._others: list[Toxic] = []  # on the proxy beside the one that is being removed
         self._client = Toxiproxy()
 
@@ -151,6 +166,7 @@ class ToxiproxyControl:
     def _put(self, toxic: Toxic) -> None:
         def work() -> Toxic | None:
             proxy = self._proxy()
+            _http.about_to_change()
             proxy.add_toxic(
                 name=toxic.name,
                 type=toxic.type,
@@ -161,7 +177,7 @@ class ToxiproxyControl:
             return next((t for t in self._toxics(proxy) if t.name == toxic.name), None)
 
         try:
-            found = self._call(work)
+            found = self._call(work, settle=True)
         except StackError as error:
             if isinstance(error.__cause__, ProxyExists):
                 raise StackError(
@@ -176,11 +192,14 @@ class ToxiproxyControl:
     def revive(self) -> bool:
         try:
             self.exists()
-        except _NoAnswer:
+        except StackError:
             if self._restart is None:
                 raise
-            self._restart()
-            return True
+            try:  # one that was just started by its supervisor does not listen yet
+                self.wait_ready(_RESTARTS)
+            except StackError:
+                self._restart()
+                return True
         return False
 
     def remove(self, name: str) -> Removal:
@@ -229,21 +248,23 @@ class ToxiproxyControl:
         def work() -> bool:
             proxy = self._proxy()
             if proxy.enabled != enabled:
+                _http.about_to_change()
                 if enabled:
                     proxy.enable()
                 else:
                     proxy.disable()
             return bool(self._proxy().enabled)
 
-        if self._call(work) != enabled:
+        if self._call(work, settle=True) != enabled:
             raise StackError(f"Toxiproxy left the proxy {'off' if enabled else 'on'}")
 
     def exists(self) -> bool:
         try:
             return self._call(lambda: self._client.get_proxy(self._name) is not None)
         except StackError as error:
-            if isinstance(error.__cause__, requests.ConnectionError):
-                return False  # nobody listens: its state died with it
+            unreachable = isinstance(error.__cause__, requests.ConnectionError)
+            if unreachable and self._is_gone is not None and self._is_gone():
+                return False  # its state died with it
             raise
 
     def timed_connect(self, timeout: float) -> float | None:
@@ -325,23 +346,33 @@ class ToxiproxyControl:
     def _recreate(self, proxy: Any, keep: list[Toxic]) -> None:
         """The proxy anew, as it was, with these toxics, which may be strangers'."""
         self._call(proxy.destroy)
-        self._call(
-            lambda: self._client.create(
-                upstream=proxy.upstream, name=self._name, listen=proxy.listen, enabled=proxy.enabled
-            )
+        create = partial(
+            self._client.create,
+            upstream=proxy.upstream,
+            name=self._name,
+            listen=proxy.listen,
+            enabled=proxy.enabled,
         )
+        try:
+            self._call(create)
+        except StackError:  # without it clients reach nothing: once more
+            self._call(create)
         for toxic in keep:  # unchecked: the server had it before
             self._put(toxic)
 
-    def _call(self, work: Callable[[], T], timeout: float | None = None) -> T:
+    def _call(
+        self, work: Callable[[], T], timeout: float | None = None, *, settle: bool = False
+    ) -> T:
         """Run in a thread of its own with a deadline: socket timeouts do not bound a server that
-        drips. Raises StackError, its cause what toxiproxy-python raised (404: NotFound, 409:
-        ProxyExists, 400: InvalidToxic)."""
+        drips. With ``settle``, a call that is given up changes nothing after this returned. Raises
+        StackError, its cause what toxiproxy-python raised (404: NotFound, 409: ProxyExists, 400:
+        InvalidToxic)."""
         result: list[T] = []
         problem: list[Exception] = []
+        given_up = threading.Event()
 
         def target() -> None:
-            _http.address(self._base)
+            _http.address(self._base, given_up)
             try:
                 result.append(work())
             except Exception as error:
@@ -352,6 +383,9 @@ class ToxiproxyControl:
         limit = self._timeout if timeout is None else timeout
         thread.join(limit)
         if thread.is_alive():
+            given_up.set()
+            if settle:  # the request that is under way, if any, comes to its end
+                thread.join(_SOCKET_TIMEOUT + 0.5)
             raise _NoAnswer(
                 f"Toxiproxy at {self._base} gave no answer within {format_duration(limit)}",
                 hint=_HINT,

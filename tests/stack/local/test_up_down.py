@@ -20,9 +20,9 @@ from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.inventory import compare
 from vqchaos.stack.local import groups
 from vqchaos.stack.local.down import down, leftovers, own_processes, sweep
-from vqchaos.stack.local.stack import LocalStack
+from vqchaos.stack.local.stack import LocalStack, without_secrets
 from vqchaos.stack.local.up import advice, status, telling, up
-from vqchaos.stack.protocols import Capability
+from vqchaos.stack.protocols import Capability, ProcessRef
 
 Make = Callable[..., LocalStack]
 
@@ -252,6 +252,27 @@ def test_the_description_has_no_secrets_and_missing_says_how(make: Make) -> None
         _ = stack.containers
     bare = LocalStack(stack.file.model_copy(update={"memory_limit": None}), stack.path)
     assert "memory_limit" in bare.missing()[Capability.MEMORY_LIMIT]
+
+
+def test_a_command_line_is_told_without_its_secrets() -> None:
+    plain = ["--max-tokens", "5", "--tokenizer", "t"]
+    words = ["vllm", "--api-key", "sk-1", "--hf-token=hf_2", *plain]
+    told = ["vllm", "--api-key", "(redacted)", "--hf-token=(redacted)", *plain]
+    assert without_secrets(words) == told
+
+
+def test_a_stack_that_is_down_has_no_processes_and_forgets_on_force(make: Make) -> None:
+    stack = make()
+    gone = ProcessRef(2**22 + 1, 1.0, "engine", 1, 1, "VLLM::EngineCore")
+    assert stack.processes.find("engine") == []
+    assert stack.processes.signal(gone, signal.SIGCONT) is False
+    stack.state_dir.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(stack.state_dir)
+    ledger.record(Entry("r.0", "r", 0, "hang", "process_pause", "engine", held=True))
+    with pytest.raises(UncleanError, match="faults are in force"):
+        down(stack, Quiet())
+    down(stack, Quiet(), force=True)
+    assert ledger.in_force() == []
 
 
 @pytest.mark.parametrize(

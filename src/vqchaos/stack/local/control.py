@@ -35,6 +35,7 @@ LOG_LINES = 60
 _TAIL = 64 * 1024  # bytes
 _WHOLE = 8 * 1024**2  # bytes of a log that are searched for a cause
 _WHOLE_LINES = 50_000
+_BACK = 3.0  # seconds in which supervisord starts a launcher that died
 _ACCEPTED = 10.0  # seconds in which a living launcher takes up a wish, whatever the load
 
 
@@ -182,6 +183,9 @@ class LocalServer:
             yield
         finally:
             os.close(fd)
+
+    def is_up(self) -> bool:
+        return self.launcher_alive() or wait_until(self.launcher_alive, _BACK, self._clock)
 
     def launcher_alive(self) -> bool:
         """Is there somebody to read wishes?"""

@@ -24,7 +24,8 @@ def down(stack: LocalStack, progress: Progress, *, force: bool = False) -> None:
 
     Raises UncleanError if faults are in force, unless ``force``; StackError if something stays.
     """
-    in_force = Ledger(stack.state_dir).in_force()
+    ledger = Ledger(stack.state_dir)
+    in_force = ledger.in_force()
     if in_force and not force:
         names = ", ".join(entry.fault for entry in in_force)
         raise UncleanError(
@@ -36,6 +37,8 @@ def down(stack: LocalStack, progress: Progress, *, force: bool = False) -> None:
         sweep(stack)
     if not in_force or force:
         _remove_tree(stack.paths.scratch)
+    for entry in in_force:
+        ledger.undone(entry.id, "forgotten by `down --force`: the stack is gone")
     left = leftovers(stack)
     if left:
         named = ", ".join(f"{item.kind} {item.name}" for item in left[:8])

@@ -116,6 +116,7 @@ class StackPaths:
 
     def ports(self) -> Ports:
         """The remembered ports; chosen and written down if there are none yet."""
+        # As they are, whatever the kernel's range is by now: the stack runs on them.
         known = self._known_ports()
         return known if known is not None else self.choose_ports()
 
@@ -126,7 +127,9 @@ class StackPaths:
         Raises StackError if there are none.
         """
         known = self._known_ports()
-        if known is not None and all(is_free(getattr(known, name)) for name in _PORT_NAMES):
+        numbers = [getattr(known, name) for name in _PORT_NAMES] if known is not None else []
+        low, high = ephemeral_range()
+        if known is not None and all(is_free(n) and not low <= n <= high for n in numbers):
             return known
         free = (port for port in _candidates(self.id) if is_free(port))
         try:
@@ -145,12 +148,9 @@ class StackPaths:
         if data is None:
             return None
         try:
-            ports = Ports(**{name: int(data[name]) for name in _PORT_NAMES})
+            return Ports(**{name: int(data[name]) for name in _PORT_NAMES})
         except (KeyError, TypeError, ValueError, json.JSONDecodeError):
             return None
-        low, high = ephemeral_range()
-        outside = all(not low <= getattr(ports, name) <= high for name in _PORT_NAMES)
-        return ports if outside else None
 
 
 def ephemeral_range() -> tuple[int, int]:

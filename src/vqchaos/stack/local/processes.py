@@ -19,7 +19,7 @@ ROLES = ("server", "engine", "worker", "tracker", "proxy")
 class LocalProcesses:
     """Implements ``protocols.ProcessControl``."""
 
-    def __init__(self, server: LocalServer, supervisor: Supervisor) -> None:
+    def __init__(self, server: LocalServer | None, supervisor: Supervisor) -> None:
         self._server = server
         self._supervisor = supervisor
 
@@ -28,7 +28,7 @@ class LocalProcesses:
             pid = self._supervisor.pid_of("toxiproxy")
             found = [_ref(pid, "proxy")] if pid is not None else []
             return [ref for ref in found if ref is not None]
-        server = self._server.process()
+        server = self._server.process() if self._server is not None else None
         if server is None:
             return []
         if role == "server":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,9 @@ class LocalStack:
 
         def control(restart: Callable[[], None] | None = None) -> ToxiproxyControl:
             url = self.endpoints.client_url
-            return ToxiproxyControl(self.proxy_api_url, PROXY_NAME, url, restart=restart)
+            return ToxiproxyControl(
+                self.proxy_api_url, PROXY_NAME, url, restart=restart, gone=self._toxiproxy_is_gone
+            )
 
         def restart() -> None:
             """It comes back with its proxy, on and without toxics (see its -config)."""
@@ -115,13 +117,18 @@ class LocalStack:
 
         return control(restart)
 
+    def _toxiproxy_is_gone(self) -> bool:
+        """Neither it nor anybody who would start it again runs."""
+        return self.supervisor.process() is None and self.supervisor.pid_of("toxiproxy") is None
+
     @property
     def server(self) -> LocalServer:
         return LocalServer(self.paths, self.clean_start(), self.model.folder, self.clock)
 
     @property
     def processes(self) -> LocalProcesses:
-        return LocalProcesses(self.server, self.supervisor)
+        # A stack that is down has no processes; those of a ledger entry are gone.
+        return LocalProcesses(self.server if self.tools() is not None else None, self.supervisor)
 
     @property
     def containers(self) -> ContainerControl:
@@ -209,7 +216,7 @@ class LocalStack:
             },
             "engine": {
                 "source": tools.get("engine_source"),
-                "argv": wish.get("argv", []),
+                "argv": without_secrets(wish.get("argv", [])),
                 "env": {name: _redacted(name, value) for name, value in self._env().items()},
             },
             "host": {
@@ -254,6 +261,25 @@ class LocalStack:
             self.supervisor,
             before,
         )
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """A command line whose options that are named like secrets have no values."""
+    found: list[str] = []
+    for word in words:
+        option, equals, _ = word.partition("=")
+        before = found[-1] if found else ""
+        if equals and option.startswith("-") and _is_secret(option):
+            found.append(f"{option}=(redacted)")
+        elif before.startswith("-") and "=" not in before and _is_secret(before):
+            found.append("(redacted)")
+        else:
+            found.append(word)
+    return found
+
+
+def _is_secret(option: str) -> bool:
+    return _SECRET.search(option.lstrip("-").replace("-", "_").upper()) is not None
 
 
 def _redacted(name: str, value: str) -> str:
