@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fast undo live crash down install dev clean
+.PHONY: help demo test lint fast undo live docker crash down install dev clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ crash: dev ## Every way to die, at every step, for every family, on a real stack
 
 live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 	$(BIN)/pytest -m live tests/live
+
+docker: dev ## The tests on a real Docker daemon alone (DOCKER_HOST, or the default socket)
+	$(BIN)/pytest -m docker tests/live
 
 install: $(VENV)/.installed
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
 from vqchaos.errors import StackError
 from vqchaos.stack.protocols import Attempt, ProcessRef, Removal, StartOverride, Toxic
@@ -81,6 +82,7 @@ class FakeWorld:
         self.proxy = FakeProxy(self)
         self.processes = FakeProcesses(self)
         self.server = FakeServer(self, memory_limit)
+        self.containers = FakeContainers(self)
 
     def fail_at(self, nth: int, *, after: bool = False) -> None:
         """The ``nth`` call from now (1: the next) raises StackError; with ``after``, it has done
@@ -102,8 +104,10 @@ class FakeWorld:
             raise StackError(f"{name}: the answer was lost")
 
     def target_died(self) -> None:
-        """All at once: Toxiproxy is gone, every process is gone, the server has exited."""
+        """All at once: Toxiproxy, every process and every container are gone, the server has
+        exited."""
         self.proxy.die()
+        self.containers.die()
         self.processes.die()
         self.server.exits(-signal.SIGKILL)
 
@@ -116,6 +120,7 @@ class FakeWorld:
             "toxiproxy": self.proxy.there,
             "processes": {ref.role: state for ref, state in self.processes.table.items()},
             "server": (attempt.state, attempt.clean),
+            "containers": self.containers.snapshot(),
             "files": self.files(),
         }
 

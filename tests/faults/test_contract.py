@@ -322,7 +322,7 @@ print(json.dumps(answers))
 
 def test_a_fresh_process_reverts_from_the_ledger_alone(make: Make) -> None:
     """As `heal` after a crash; for all faults whose world outlives this process."""
-    in_memory = {Capability.PROXY, Capability.PROCESSES}
+    in_memory = {Capability.PROXY, Capability.PROCESSES, Capability.CONTAINERS}
     trials = {n: make(n) for n, fault in SAMPLES.items() if not fault.needs & in_memory}
     assert {"port_conflict", "oversized_model", "command"} <= trials.keys()
     for number, (name, trial) in enumerate(trials.items()):

@@ -1,4 +1,5 @@
-"""One real stack for all live tests of a session: vLLM, Toxiproxy, supervisord.
+"""One real stack for all live tests of a session: vLLM, Toxiproxy, supervisord. And a Docker
+daemon for those of containers.
 
 The caches are the user's own, so that the engine is installed once; state lies in a folder of
 the session's. What is not there is installed, and what cannot be installed is an error.
@@ -6,13 +7,17 @@ the session's. What is not there is installed, and what cannot be installed is a
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.live.compose_like import Project, client, make_image
 from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.local.down import down, leftovers
 from vqchaos.stack.local.stack import LocalStack
@@ -72,3 +77,37 @@ def live_stack(live_stack_session: LocalStack) -> LocalStack:
     up(live_stack_session, Lines())
     live_stack_session.remove_residue()
     return live_stack_session
+
+
+# ---------------------------------------------------------------- Docker
+
+
+@pytest.fixture
+def sockets_of_docker_py() -> Iterator[None]:
+    """It leaves some to the garbage collector."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+@pytest.fixture(scope="session")
+def docker_api() -> Any:
+    found = client()
+    make_image(found)
+    return found
+
+
+@pytest.fixture
+def project(docker_api: Any) -> Iterator[Project]:
+    made = Project(docker_api)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def other_project(docker_api: Any) -> Iterator[Project]:
+    """A second project with services of the same names."""
+    made = Project(docker_api)
+    yield made
+    made.remove()

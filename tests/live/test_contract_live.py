@@ -21,18 +21,21 @@ from vqchaos.faults.base import Fault, Ticket
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.undo import undo
 from vqchaos.stack.local.stack import LocalStack
+from vqchaos.stack.protocols import Capability
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 CLOCK = RealClock()
 SAMPLES: dict[str, Fault] = {}
 for sample in all_samples().values():
     SAMPLES.setdefault(sample.type, sample)
-QUIET = [name for name, fault in SAMPLES.items() if not fault.startup]
+DOCKERS = [name for name, fault in SAMPLES.items() if Capability.CONTAINERS in fault.needs]
+QUIET = [name for name, fault in SAMPLES.items() if not fault.startup and name not in DOCKERS]
 STARTUP = [name for name, fault in SAMPLES.items() if fault.startup]
 
 
 def test_every_type_is_here() -> None:
-    assert {*QUIET, *STARTUP} == set(REGISTRY)
+    """Docker's are in ``test_containers_live``."""
+    assert {*QUIET, *STARTUP, *DOCKERS} == set(REGISTRY)
 
 
 @pytest.mark.parametrize("kind", QUIET)

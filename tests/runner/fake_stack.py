@@ -19,6 +19,7 @@ from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.protocols import (
     Capability,
+    ContainerControl,
     Endpoints,
     Item,
     ProbeSources,
@@ -78,6 +79,10 @@ class FakeStack:
     @property
     def server(self) -> ServerControl:
         return self.world.server
+
+    @property
+    def containers(self) -> ContainerControl:
+        return self.world.containers
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

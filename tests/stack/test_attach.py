@@ -52,7 +52,7 @@ def test_what_is_missing_is_told_with_what_unlocks_it() -> None:
     stack = make()
     assert set(stack.missing()) == set(Capability)
     assert "proxy_api" in stack.missing()[Capability.PROXY]
-    for ask in ("proxy", "processes", "server"):
+    for ask in ("proxy", "processes", "server", "containers"):
         with pytest.raises(CapabilityMissing):
             getattr(stack, ask)
     local = make(url="http://127.0.0.1:1", proxy_api="http://127.0.0.1:2", proxy_name="llm")

@@ -18,6 +18,7 @@ from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
     Capability,
+    ContainerControl,
     Endpoints,
     Item,
     ProbeSources,
@@ -92,6 +93,10 @@ class AttachStack:
     @property
     def server(self) -> ServerControl:
         raise self._lack(Capability.STARTUP)
+
+    @property
+    def containers(self) -> ContainerControl:
+        raise self._lack(Capability.CONTAINERS)
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

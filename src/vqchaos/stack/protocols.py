@@ -155,8 +155,8 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A container's place on a network: what Docker forgets on a disconnect. The addresses are
-    those that the stack chose; None where Docker did. A link is ``container:alias``."""
+    """A container's place on a network, which Docker forgets on a disconnect. An address that
+    Docker chose is None; a link is ``container:alias``."""
 
     network: str
     aliases: Sequence[str]
@@ -167,8 +167,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes and CPUs; None means no limit. ``swap`` is memory and swap together, as Docker has
-    it."""
+    """Bytes and CPUs; None is no limit. ``swap`` is memory and swap together, as in Docker."""
 
     memory: int | None = None
     swap: int | None = None
@@ -195,9 +194,8 @@ class ContainerControl(Protocol):
     def state(self, ref: ContainerRef) -> ContainerState: ...
 
     def crash(self, ref: ContainerRef) -> None:
-        """SIGKILL to its first process, not through Docker's own kill, which would suppress the
-        restart policy (moby#33306). Raises CapabilityMissing where the daemon is on another
-        machine and the container has no init whose child could be killed."""
+        """SIGKILL to its first process, not by Docker's kill: that suppresses the restart policy
+        (moby#33306). CapabilityMissing where the daemon is elsewhere and there is no init."""
 
     def kill(self, ref: ContainerRef, signum: int) -> None:
         """Docker's own kill: the restart policy will not act. Nothing if it does not run."""
@@ -230,8 +228,7 @@ class ContainerControl(Protocol):
         """Raises CapabilityMissing where the daemon is on another machine."""
 
     def ooms(self, ref: ContainerRef, since: float) -> int:
-        """Docker's own out-of-memory events since that moment (Unix seconds): what still tells of
-        one where the container, and its cgroup's counter with it, died of it."""
+        """Docker's own OOM events since then (Unix seconds): they outlive the cgroup's counter."""
 
     def run_inside(
         self, ref: ContainerRef, command: Sequence[str], timeout: float, env: Mapping[str, str]
@@ -245,8 +242,7 @@ class ContainerControl(Protocol):
         """Start and leave it running; ``env`` carries a fault's mark, ``VQCHAOS_TOKEN``."""
 
     def end_inside(self, ref: ContainerRef, token: str) -> int:
-        """Kill what runs inside with that ``VQCHAOS_TOKEN``, and nothing else; how many it were.
-        Raises StackError if one lives on."""
+        """Kill what carries that ``VQCHAOS_TOKEN``; how many. StackError if one lives on."""
 
 
 # ---------------------------------------------------------------- start-up of the server
@@ -387,6 +383,9 @@ class Stack(Protocol):
 
     @property
     def server(self) -> ServerControl: ...
+
+    @property
+    def containers(self) -> ContainerControl: ...
 
     def probe_sources(self) -> ProbeSources: ...
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.local.conftest import HERE, Quiet, eventually
-from vqchaos.errors import StackUnhealthy, UncleanError
+from vqchaos.errors import CapabilityMissing, StackUnhealthy, UncleanError
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.inventory import compare
@@ -247,7 +247,9 @@ def test_the_description_has_no_secrets_and_missing_says_how(make: Make) -> None
     stack = make(MY_API_KEY="hunter2")
     stack.paths.make()
     assert "hunter2" not in json.dumps(stack.describe())
-    assert set(stack.missing()) == {Capability.CONTAINERS}
+    assert stack.missing().keys() == {Capability.CONTAINERS}
+    with pytest.raises(CapabilityMissing, match="not Docker's"):
+        _ = stack.containers
     bare = LocalStack(stack.file.model_copy(update={"memory_limit": None}), stack.path)
     assert "memory_limit" in bare.missing()[Capability.MEMORY_LIMIT]
 

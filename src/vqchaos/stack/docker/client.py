@@ -6,6 +6,7 @@ Imported late, by who needs a daemon: docker-py and requests are slow to import.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -34,6 +35,13 @@ class Gone(StackError):
 class _Api(APIClient):  # type: ignore[misc] # docker-py ships no types
     """Some of docker-py's methods ask for no timeout at all (events, logs): here none goes
     without."""
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except BaseException:
+            self.close()
+            raise
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         if options.get("timeout") is None:
@@ -64,12 +72,21 @@ class Docker:
 
     def _connect(self) -> Any:
         try:
+            self._knock()
             options = kwargs_from_env()
             if self.host.startswith("ssh://"):
                 options["use_ssh_client"] = True  # the user's own ssh, with its keys and agents
             return _Api(timeout=self._timeout, **options)
         except (DockerException, requests.RequestException, OSError) as error:
             raise self._unreachable(error) from error
+
+    def _knock(self) -> None:
+        """A line to a daemon of this machine, at once closed: where there is none, docker-py leaves
+        its own socket to the garbage collector."""
+        if self.local:
+            with socket.socket(socket.AF_UNIX) as line:
+                line.settimeout(self._timeout)
+                line.connect(self.host.partition("://")[2])
 
     def _translated(self, error: Exception, what: str) -> StackError:
         if isinstance(error, APIError):
@@ -85,23 +102,23 @@ class Docker:
                     hint="bring the stack up again: `docker compose up -d`, or `vqchaos up`",
                 )
             return Refused(f"{name}Docker said no ({error.status_code}): {said}")
-        if isinstance(error, requests.Timeout):
-            return StackError(
-                f"the Docker daemon at {self._where()} gave no answer within "
-                f"{format_duration(self._timeout)}",
-                hint="does `docker ps` answer? A daemon that hangs is restarted by its own service",
-            )
         return self._unreachable(error)
 
     def _unreachable(self, error: Exception) -> StackError:
         where = self._where()
         causes = list(_causes(error))
+        if any(isinstance(cause, (requests.Timeout, TimeoutError)) for cause in causes):
+            return StackError(
+                f"the Docker daemon at {where} gave no answer within "
+                f"{format_duration(self._timeout)}",
+                hint="does `docker ps` answer? A daemon that hangs is restarted by its own service",
+            )
         if any(isinstance(cause, PermissionError) for cause in causes):
             return StackError(
                 f"this user may not talk to the Docker daemon at {where}",
                 hint="join the group docker and log in again, or run vqchaos as root",
             )
-        if any(isinstance(c, (FileNotFoundError, ConnectionError, TimeoutError)) for c in causes):
+        if any(isinstance(c, (FileNotFoundError, ConnectionError)) for c in causes):
             return StackError(
                 f"the Docker daemon is not running at {where}",
                 hint="start it (`systemctl start docker`), or name another one: DOCKER_HOST",

@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from vqchaos.stack.docker.client import Docker
 
 _ID = re.compile(r"[0-9a-f]{64}")
-# By the shell alone: its first child is the program of an `init: true` container.
-_KILL_CHILD = 'read -r child rest < /proc/1/task/1/children && kill -9 "$child"'
+# By the shell alone: its first child is the program of an `init: true` container. The kernel ends
+# that line without a newline, so that `read` fails even where it has read.
+_KILL_CHILD = (
+    'read -r child rest < /proc/1/task/1/children; [ -n "$child" ] || exit 3; kill -9 "$child"'
+)
+_NO_CHILD = 3
 _EXEC_TIME = 5.0
 _NOT_HERE = {
     "elsewhere": "the daemon's processes are not of this machine (a virtual machine?)",
@@ -147,6 +151,8 @@ class DockerContainers:
         command = ["/bin/sh", "-c", _KILL_CHILD]
         code, said = self._inside.run(ref.id, ref.name, command, _EXEC_TIME, {})
         self._refuse_missing(ref.name, command, code, said)
+        if code == _NO_CHILD:
+            raise StackError(f"{ref.name} could not be crashed: its init has no child to be seen")
 
     def _same_start(self, ref: ContainerRef, before: Info) -> bool:
         now = self._inspect(ref)["State"]

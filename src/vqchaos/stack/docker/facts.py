@@ -86,10 +86,10 @@ def attachments(info: Mapping[str, Any]) -> list[Attachment]:
     return [
         Attachment(
             network=name,
-            aliases=[alias for alias in place.get("Aliases") or [] if alias != short],
+            aliases=tuple(alias for alias in place.get("Aliases") or [] if alias != short),
             ipv4=(place.get("IPAMConfig") or {}).get("IPv4Address") or None,
             ipv6=(place.get("IPAMConfig") or {}).get("IPv6Address") or None,
-            links=list(place.get("Links") or []),
+            links=tuple(place.get("Links") or []),
         )
         for name, place in networks.items()
         if name not in _NO_NETWORKS
@@ -129,7 +129,7 @@ def cpu_change(info: Mapping[str, Any], cpus: float | None) -> dict[str, int]:
     if info["HostConfig"].get("NanoCpus"):
         if cpus is None:
             raise StackError(
-                "Docker cannot take a limit of CPUs off that a container was made with"
+                "Docker cannot take off the limit of CPUs that a container was made with"
             )
         return {"NanoCpus": round(cpus * 1e9)}
     if cpus is None:

@@ -41,8 +41,8 @@ def kill_first(pid: int, container: str, same_start: Callable[[], bool]) -> Outc
 
 def kill_marked(container: str, mark: str, proc: Path = PROC) -> int:
     """SIGKILL to the container's processes whose environment holds ``mark``; how many it were.
-    Raises PermissionError where another user's environment may not be read."""
-    killed = 0
+    Raises PermissionError where it found none, and an environment may not be read."""
+    killed, hidden = 0, False
     for folder in proc.iterdir():
         if not folder.name.isdigit() or not holds(int(folder.name), container, proc):
             continue
@@ -55,8 +55,12 @@ def kill_marked(container: str, mark: str, proc: Path = PROC) -> int:
             if marked and holds(int(folder.name), container, proc):
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
                 killed += 1
+        except PermissionError:
+            hidden = True
         except (ProcessLookupError, FileNotFoundError):
             continue
         finally:
             os.close(fd)
+    if hidden and not killed:
+        raise PermissionError("processes of another user")
     return killed

@@ -8,7 +8,6 @@ import struct
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vqchaos.errors import StackError
 from vqchaos.stack.docker.client import Docker, Refused
@@ -111,21 +110,19 @@ class Inside:
         of which only the first 64 KiB are kept."""
         api = self._docker.api
         sock = self._docker.call(lambda: api.exec_start(call, socket=True), name)
-        raw = getattr(sock, "_sock", sock)
-        with contextlib.suppress(AttributeError):
-            raw.settimeout(None)  # silence is no error here: the caller has a deadline
+        with contextlib.suppress(AttributeError):  # silence is no error: the caller has a deadline
+            getattr(sock, "_sock", sock).settimeout(None)
+        answer = sock._response  # noqa: SLF001 (docker-py hangs it on its socket)
+        # Not the socket: the first frames may have come with the header, and lie in its buffer.
+        stream = answer.raw._fp.fp  # noqa: SLF001 (as docker-py itself reaches the socket)
         try:
-            while header := _exactly(raw, 8):
+            while len(header := stream.read(8)) == 8:
                 (size,) = struct.unpack(">xxxxL", header)
-                while size:
-                    piece = raw.recv(min(size, 65536))
-                    if not piece:
-                        return
+                while size and (piece := stream.read(min(size, 65536))):
                     size -= len(piece)
                     output += piece[: max(0, _OUTPUT - len(output))]
         finally:
-            response = getattr(sock, "_response", None)
-            (response or sock).close()
+            answer.close()
 
     def _exit_code(self, call: str, name: str, deadline: float) -> int | None:
         """Docker closes the output a moment before it knows the exit code."""
@@ -146,14 +143,3 @@ def refuse_missing(name: str, command: Sequence[str], code: int, said: str) -> N
 
 def _listed(env: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in env.items()]
-
-
-def _exactly(raw: Any, size: int) -> bytes:
-    """So many bytes; fewer, or none, where the stream has ended."""
-    data = b""
-    while len(data) < size:
-        piece = raw.recv(size - len(data))
-        if not piece:
-            return b""
-        data += piece
-    return data

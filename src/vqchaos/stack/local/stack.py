@@ -25,9 +25,17 @@ from vqchaos.stack.local.processes import LocalProcesses
 from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
-from vqchaos.stack.protocols import Capability, Endpoints, Item, ProbeSources, ProxyControl
+from vqchaos.stack.protocols import (
+    Capability,
+    ContainerControl,
+    Endpoints,
+    Item,
+    ProbeSources,
+    ProxyControl,
+)
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
+_NOT_DOCKERS = "the stack is not Docker's; only one of `kind: docker` has containers"
 _BACK = 10.0  # seconds for a restarted Toxiproxy to have its proxy
 TOOLS = "tools.json"  # in the `up` folder: which engine and Toxiproxy `up` found
 
@@ -83,7 +91,7 @@ class LocalStack:
         return f"http://127.0.0.1:{self.paths.ports().proxy_api}"
 
     def missing(self) -> Mapping[Capability, str]:
-        lacks = {Capability.CONTAINERS: "the local stack has none; `kind: docker` does"}
+        lacks = {Capability.CONTAINERS: _NOT_DOCKERS}
         if self.model.folder is None:
             lacks[Capability.MODEL_FILES] = (
                 f"{self.file.model} is not downloaded yet; `vqchaos up` downloads it"
@@ -121,6 +129,10 @@ class LocalStack:
     def processes(self) -> LocalProcesses:
         # A stack that is down has no processes; those of a ledger entry are gone.
         return LocalProcesses(self.server if self.tools() is not None else None, self.supervisor)
+
+    @property
+    def containers(self) -> ContainerControl:
+        raise CapabilityMissing(f"{self.name}: {Capability.CONTAINERS}: {_NOT_DOCKERS}")
 
     def clean_start(self) -> CleanStart:
         """How the stack file wants the server started.
