@@ -175,13 +175,13 @@ async def nobody(session: aiohttp.ClientSession, args: argparse.Namespace, seen:
     for name in both:
         await asyncio.to_thread(act, seen, "stop", name, args.project)
     started = seen.now()
-    for n in range(6):
+    for _ in range(6):
         sent = seen.now()
         prompt = {"model": "qwen3", "prompt": "x", "max_tokens": 1}
         try:
             async with session.post(f"{args.url}/v1/completions", json=prompt) as answer:
                 text = (await answer.text()).strip()
-            said = f"{answer.status} {answer.content_type} {text if not n else ''}"
+            said = f"{answer.status} {answer.content_type} {text}"
         except aiohttp.ClientError as error:
             said = type(error).__name__
         took = seen.now() - sent

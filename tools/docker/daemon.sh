@@ -18,8 +18,8 @@ work=/var/lib/vqchaos-docker
 data_root=
 while [ $# -gt 0 ]; do
   case $1 in
-    --work) work=$(value "$@") && shift 2 ;;
-    --data-root) data_root=$(value "$@") && shift 2 ;;
+    --work) work=$(value "$@"); shift 2 ;;
+    --data-root) data_root=$(value "$@"); shift 2 ;;
     *) usage_error "unknown option $1 (--work, --data-root)" ;;
   esac
 done

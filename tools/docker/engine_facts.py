@@ -1,7 +1,7 @@
 """Prints, a line each, what a container needs of this machine: NAME=VALUE. For images.sh.
 
 ``engine`` makes the managed environment if it is not there; ``toxiproxy`` brings Toxiproxy;
-``python`` is the interpreter that runs this, for the stand-in.
+``python`` is for the stand-in: any interpreter will do. A second argument names the interpreter.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from vqchaos.errors import VqchaosError
-from vqchaos.stack.local.engine_env import EngineEnv
+from vqchaos.stack.local.engine_env import EngineEnv, interpreter
 from vqchaos.stack.local.model import demo_model_dir
 from vqchaos.stack.local.toxiproxy_install import find_toxiproxy
 
@@ -39,14 +39,15 @@ def main() -> None:
     if what == "toxiproxy":
         facts["TOXIPROXY"] = find_toxiproxy(_Lines())
     else:
-        python = sys.executable
+        named = sys.argv[2] if len(sys.argv) > 2 else None
         if what == "engine":
-            environment = EngineEnv.default(sys.argv[2] if len(sys.argv) > 2 else None)
+            environment = EngineEnv.default(named)
             python = str(environment.make(_Lines()))
             facts["ENGINE"] = environment.folder
+        else:
+            python = os.path.realpath(interpreter(named)[0])
         prefix, version = base_python(python)
-        real = python if what == "engine" else os.path.realpath(python)
-        facts |= {"PYTHON": real, "PREFIX": prefix, "VERSION": version, "MODEL": demo_model_dir()}
+        facts |= {"PYTHON": python, "PREFIX": prefix, "VERSION": version, "MODEL": demo_model_dir()}
     for name, value in facts.items():
         print(f"{name}={value}")
 

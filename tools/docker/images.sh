@@ -25,21 +25,21 @@ PACKAGES=${VQCHAOS_PACKAGES:-ca-certificates,libssl3,libgomp1,libnuma1,libreadli
 
 env_file='' stand_in='' engine_python='' mirror='' work=/var/lib/vqchaos-docker
 suite=$(. /etc/os-release 2>/dev/null && printf '%s' "${VERSION_CODENAME:-}")
-daemon=()
+data_root=''
 while [ $# -gt 0 ]; do
   case $1 in
-    --env-file) env_file=$(value "$@") && shift 2 ;;
-    --stand-in) stand_in=1 && shift ;;
-    --engine-python) engine_python=$(value "$@") && shift 2 ;;
-    --suite) suite=$(value "$@") && shift 2 ;;
-    --mirror) mirror=$(value "$@") && shift 2 ;;
-    --work) work=$(value "$@") && shift 2 ;;
-    --data-root) daemon+=(--data-root "$(value "$@")") && shift 2 ;;
+    --env-file) env_file=$(value "$@"); shift 2 ;;
+    --stand-in) stand_in=1; shift ;;
+    --engine-python) engine_python=$(value "$@"); shift 2 ;;
+    --suite) suite=$(value "$@"); shift 2 ;;
+    --mirror) mirror=$(value "$@"); shift 2 ;;
+    --work) work=$(value "$@"); shift 2 ;;
+    --data-root) data_root=$(value "$@"); shift 2 ;;
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" && exit 0 ;;
     *) usage_error "unknown option $1; see $0 --help" ;;
   esac
 done
-daemon+=(--work "$work")
+daemon=(--work "$work" ${data_root:+--data-root "$data_root"})
 [ -n "$suite" ] || usage_error "/etc/os-release names no release; say --suite bookworm, for one"
 
 need_root
