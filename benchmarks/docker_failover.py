@@ -37,6 +37,7 @@ class Seen:
     states: list[tuple[float, str, str]] = field(default_factory=list)
     answers: list[tuple[float, float, str, str]] = field(default_factory=list)
     replicas: Counter[str] = field(default_factory=Counter)
+    sent_again: str = ""
 
     def now(self) -> float:
         return time.monotonic() - self.zero
@@ -105,6 +106,8 @@ async def watch(session: aiohttp.ClientSession, stats: str, seen: Seen) -> None:
             at = {name: n for n, name in enumerate(lines[0].lstrip("# ").split(","))}
             for line in lines[1:]:
                 cells = line.split(",")
+                if cells[at["svname"]] == "BACKEND":
+                    seen.sent_again = cells[at["wretr"]]
                 name, state = cells[at["svname"]], cells[at["status"]].split()[0]
                 if cells[at["pxname"]] == "replicas" and last.get(name) != state:
                     last[name] = state
@@ -203,6 +206,7 @@ def show(seen: Seen) -> None:
         for sent, end, _, why in bad:
             print(f"    sent {sent:.2f} s, ended {end:.2f} s: {why}")
     print("answers by replica:", dict(seen.replicas))
+    print("requests the router sent again, since its start:", seen.sent_again)
 
 
 if __name__ == "__main__":
