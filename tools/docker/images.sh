@@ -105,10 +105,10 @@ base_image() {
   rootfs=
 }
 
-facts=$("$python" "$here/engine_facts.py" "$([ -n "$stand_in" ] && echo python || echo engine)" \
+facts=$(as_caller "$python" "$here/engine_facts.py" "$([ -n "$stand_in" ] && echo python || echo engine)" \
   ${engine_python:+"$engine_python"})
 fact() { sed -n "s/^$1=//p" <<<"$facts"; }
-facts+=$'\n'$("$python" "$here/engine_facts.py" toxiproxy)
+facts+=$'\n'$(as_caller "$python" "$here/engine_facts.py" toxiproxy)
 case $(fact ENGINE)$(fact PREFIX)$(fact MODEL) in
   *[[:space:]:]*) die "a path has a space or a colon, which Compose cannot mount: $(fact ENGINE) $(fact PREFIX)" \
     "set XDG_CACHE_HOME, or choose another --engine-python" ;;

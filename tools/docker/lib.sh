@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # For the scripts beside it: words, checks, packages.
 
 say() { printf '[docker] %s\n' "$*" >&2; }
@@ -15,13 +16,22 @@ usage_error() {
 
 # The value of an option, or an error if there is none: value "$@"
 value() {
-  [ $# -ge 2 ] && [ -n "$2" ] || usage_error "$1 needs a value"
+  [ -n "${2:-}" ] || usage_error "$1 needs a value"
   printf '%s\n' "$2"
 }
 
 need_root() {
   [ "$(id -u)" = 0 ] ||
     die "this needs root (debootstrap makes device files, dockerd mounts)" "run it again with sudo"
+}
+
+# As whoever called sudo: caches of vqchaos are a user's, and 6 GB.
+as_caller() {
+  if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+    sudo -H -u "$SUDO_USER" -- "$@"
+  else
+    "$@"
+  fi
 }
 
 # Install Debian packages whose program is missing: need PROGRAM=PACKAGE…
