@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# For the scripts beside it: words, checks, packages.
+
+say() { printf '[docker] %s\n' "$*" >&2; }
+
+die() {
+  printf '[docker] error: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '[docker]   %s\n' "$2" >&2
+  exit 3
+}
+
+usage_error() {
+  printf '[docker] error: %s\n' "$1" >&2
+  exit 2
+}
+
+# The value of an option, or an error if there is none: value "$@"
+value() {
+  [ -n "${2:-}" ] || usage_error "$1 needs a value"
+  printf '%s\n' "$2"
+}
+
+need_root() {
+  [ "$(id -u)" = 0 ] ||
+    die "this needs root (debootstrap makes device files, dockerd mounts)" "run it again with sudo"
+}
+
+# As whoever called sudo: caches of vqchaos are a user's, and 6 GB.
+as_caller() {
+  if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+    sudo -H -u "$SUDO_USER" -- "$@"
+  else
+    "$@"
+  fi
+}
+
+# Install Debian packages whose program is missing: need PROGRAM=PACKAGE…
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null ||
+    die "not installed: ${missing[*]}, and there is no apt-get here" \
+      "install them with your system's own tools, then run this again"
+  need_root
+  say "installing ${missing[*]}"
+  # A package must not start a service of its own: dockerd is started by us, or was before.
+  local policy=/usr/sbin/policy-rc.d ours=
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=1
+  fi
+  local log code=0
+  log=$(mktemp)
+  {
+    apt-get update -q &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+  } >"$log" 2>&1 || code=$?
+  [ -z "$ours" ] || rm -f "$policy"
+  if [ "$code" -ne 0 ]; then
+    tail -n 5 "$log" >&2
+    rm -f "$log"
+    die "apt-get could not install ${missing[*]}"
+  fi
+  rm -f "$log"
+}
+
+# At least so many megabytes below a folder: need_space FOLDER MB WHAT
+need_space() {
+  local free
+  mkdir -p "$1"
+  free=$(df -Pm "$1" | awk 'NR == 2 {print $4}')
+  [ "$free" -ge "$2" ] || die "$1: $free MB free, $3 needs $2 MB" "free some, or name another folder"
+}
