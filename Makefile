@@ -37,7 +37,7 @@ live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 	$(BIN)/pytest -m live tests/live
 
 docker: dev ## The tests on a real Docker daemon alone (DOCKER_HOST, or the default socket)
-	$(BIN)/pytest -m docker tests/live
+	$(BIN)/pytest -m docker tests/live tests/test_compose_file.py
 
 install: $(VENV)/.installed
 

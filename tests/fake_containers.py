@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vqchaos.errors import StackError
-from vqchaos.stack.protocols import (
+from vqchaos.stack.container_protocols import (
     Attachment,
     ContainerRef,
     ContainerState,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -126,7 +125,7 @@ def test_the_routers_errors_have_the_apis_shape() -> None:
         assert error["message"].startswith("router: ")
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="no HAProxy on this machine")
+@pytest.mark.docker
 def test_haproxy_takes_the_configuration(tmp_path: Path) -> None:
     config = (TOP / "compose" / "haproxy.cfg").read_text(encoding="utf-8")
     mounted = tmp_path / "haproxy.cfg"

@@ -9,7 +9,7 @@ from tests.fakes import FakeWorld
 from tests.faults.samples import ticket
 from vqchaos.errors import FaultError
 from vqchaos.faults.container_cpu import ContainerCpu
-from vqchaos.stack.protocols import Limits
+from vqchaos.stack.container_protocols import Limits
 
 
 def cpu(**settings: Any) -> ContainerCpu:

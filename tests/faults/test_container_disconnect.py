@@ -9,7 +9,7 @@ from tests.fakes import FakeWorld
 from tests.faults.samples import ticket
 from vqchaos.errors import FaultError
 from vqchaos.faults.container_disconnect import ContainerDisconnect
-from vqchaos.stack.protocols import Attachment
+from vqchaos.stack.container_protocols import Attachment
 
 BACK = Attachment("shop_back", ("cache",), ipv4="10.1.2.3", links=("shop-db-1:db",))
 

@@ -11,7 +11,7 @@ from tests.fakes import FakeWorld
 from tests.faults.samples import ticket
 from vqchaos.errors import FaultError
 from vqchaos.faults.container_memory import ContainerMemory
-from vqchaos.stack.protocols import Limits
+from vqchaos.stack.container_protocols import Limits
 
 
 def memory(**settings: Any) -> ContainerMemory:

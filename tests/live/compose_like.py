@@ -20,9 +20,9 @@ import docker
 
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.faults.base import Ticket
+from vqchaos.stack.container_protocols import ContainerRef, ContainerState
 from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
-from vqchaos.stack.protocols import ContainerRef, ContainerState
 
 CLOCK = RealClock()
 PATIENCE = 30.0

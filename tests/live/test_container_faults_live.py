@@ -28,8 +28,8 @@ from vqchaos.faults.container_memory import ContainerMemory
 from vqchaos.faults.container_pause import ContainerPause
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.undo import undo
+from vqchaos.stack.container_protocols import ContainerState, Limits
 from vqchaos.stack.docker.containers import DockerContainers
-from vqchaos.stack.protocols import ContainerState, Limits
 
 pytestmark = [
     pytest.mark.docker,

@@ -30,8 +30,8 @@ from tests.live.compose_like import (
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.faults.container_disconnect import ContainerDisconnect
+from vqchaos.stack.container_protocols import Attachment, ContainerRef, Limits
 from vqchaos.stack.docker.containers import DockerContainers
-from vqchaos.stack.protocols import Attachment, ContainerRef, Limits
 
 pytestmark = [
     pytest.mark.docker,

@@ -21,7 +21,8 @@ from tests.fakes import free_port
 from vqchaos.errors import StackError
 from vqchaos.stack.local.toxiproxy_install import find_toxiproxy
 from vqchaos.stack.protocols import Toxic
-from vqchaos.stack.toxiproxy import ATTRIBUTES, ToxiproxyControl, check
+from vqchaos.stack.toxics import ATTRIBUTES, check
+from vqchaos.stack.toxiproxy import ToxiproxyControl
 
 pytestmark = pytest.mark.live
 

@@ -16,10 +16,10 @@ from vqchaos.history.events import Event
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
+from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.protocols import (
     Capability,
-    ContainerControl,
     Endpoints,
     Item,
     ProbeSources,

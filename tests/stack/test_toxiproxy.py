@@ -13,7 +13,8 @@ from tests.fakes import free_port
 from tests.stack.fake_toxiproxy import FakeToxiproxy
 from vqchaos.errors import StackError
 from vqchaos.stack.protocols import Toxic
-from vqchaos.stack.toxiproxy import ATTRIBUTES, ToxiproxyControl, check
+from vqchaos.stack.toxics import ATTRIBUTES, check
+from vqchaos.stack.toxiproxy import ToxiproxyControl
 
 TIMEOUT = 5.0  # where an answer comes; a busy machine must not fail the test
 BRIEF = 0.5  # where none comes

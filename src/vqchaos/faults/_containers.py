@@ -19,7 +19,8 @@ from pydantic import (
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError, StackError, VqchaosError
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
-from vqchaos.stack.protocols import Capability, ContainerRef, ContainerState
+from vqchaos.stack.container_protocols import ContainerRef, ContainerState
+from vqchaos.stack.protocols import Capability
 
 TOKEN = "VQCHAOS_TOKEN"  # noqa: S105 - the name of a mark, not a secret
 _PATIENCE = 10.0  # seconds for Docker to show what was done

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
 from vqchaos.errors import CapabilityMissing, FaultError
+from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.protocols import (
     Capability,
-    ContainerControl,
     ProcessControl,
     ProxyControl,
     ServerControl,

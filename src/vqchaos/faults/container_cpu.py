@@ -20,7 +20,7 @@ from vqchaos.faults._containers import (
     undo_each,
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
-from vqchaos.stack.protocols import ContainerRef
+from vqchaos.stack.container_protocols import ContainerRef
 
 _SAME = 0.005  # Docker counts in hundredths of a core
 

@@ -19,7 +19,7 @@ from vqchaos.faults._containers import (
     undo_each,
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
-from vqchaos.stack.protocols import Attachment, ContainerRef
+from vqchaos.stack.container_protocols import Attachment, ContainerRef
 
 
 class ContainerDisconnect(ContainerFault):

@@ -23,7 +23,7 @@ from vqchaos.faults._containers import (
     undo_each,
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
-from vqchaos.stack.protocols import ContainerRef
+from vqchaos.stack.container_protocols import ContainerRef
 from vqchaos.units import Size, format_duration, format_size
 
 _MIB = 1024**2

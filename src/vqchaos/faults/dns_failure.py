@@ -10,7 +10,7 @@ from pydantic import Field
 from vqchaos.errors import FaultError
 from vqchaos.faults._containers import ContainerFault, Seen, cases, hit, judge, undo_each
 from vqchaos.faults.base import State, Ticket, Verification, World
-from vqchaos.stack.protocols import ContainerRef
+from vqchaos.stack.container_protocols import ContainerRef
 
 _FILE = "/etc/resolv.conf"
 _TIMEOUT = 10.0

@@ -14,11 +14,11 @@ from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing
 from vqchaos.stack import reach
 from vqchaos.stack.config import AttachStackFile
+from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
     Capability,
-    ContainerControl,
     Endpoints,
     Item,
     ProbeSources,

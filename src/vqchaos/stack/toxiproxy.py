@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 from vqchaos.errors import StackError
 from vqchaos.stack.protocols import Removal, Toxic
+from vqchaos.stack.toxics import check
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
@@ -31,18 +32,6 @@ _SOCKET_TIMEOUT = 2.0
 _RESTARTS = 2.0  # seconds a killed Toxiproxy takes to listen again
 # A removal waits 5 s for each chunk that is held for a client which died: as good as hung.
 _REMOVAL = 1.0
-_TOP = 2**31 - 1
-# type → attribute → (lowest, highest). Misspelt ones would become 0 in silence.
-ATTRIBUTES: Mapping[str, Mapping[str, tuple[int, int]]] = {
-    "latency": {"latency": (0, _TOP), "jitter": (0, _TOP)},
-    "bandwidth": {"rate": (0, _TOP)},  # a negative rate kills the server
-    "slow_close": {"delay": (0, _TOP)},
-    "timeout": {"timeout": (0, _TOP)},
-    "reset_peer": {"timeout": (0, _TOP)},
-    "slicer": {"average_size": (1, _TOP), "size_variation": (0, _TOP), "delay": (0, _TOP)},
-    "limit_data": {"bytes": (0, _TOP)},
-    "noop": {},
-}
 _HINT = "is the stack up? `vqchaos status`"
 
 
@@ -97,33 +86,6 @@ def _words(error: Exception) -> str:
     """What the server said; toxiproxy-python keeps it as bytes."""
     said = error.args[0] if error.args else ""
     return one_line(said.decode("utf-8", "replace") if isinstance(said, bytes) else said, 200)
-
-
-def check(toxic: Toxic) -> None:
-    """Raises StackError for what the server would misread or die of."""
-    known = ATTRIBUTES.get(toxic.type)
-    if known is None:
-        raise StackError(f"Toxiproxy has no toxic of type '{toxic.type}'")
-    if unknown := sorted(set(toxic.attributes) - set(known)):
-        raise StackError(f"{toxic.type} has no attribute {', '.join(unknown)}")
-    if lacking := sorted(set(known) - set(toxic.attributes)):
-        raise StackError(f"{toxic.type} needs {', '.join(lacking)}")
-    for name, value in toxic.attributes.items():
-        low, high = known[name]
-        if type(value) is not int or not low <= value <= high:
-            raise StackError(f"{toxic.type}.{name}: expected {low} to {high}, whole; got {value!r}")
-    if toxic.type == "slicer" and (
-        toxic.attributes["size_variation"] > toxic.attributes["average_size"]
-    ):
-        raise StackError("slicer: size_variation above average_size kills the server")
-    if not 0 <= toxic.toxicity <= 1:
-        raise StackError(f"toxicity: expected 0 to 1, got {toxic.toxicity!r}")
-    if toxic.type == "reset_peer" and toxic.toxicity == 0:
-        raise StackError("reset_peer resets even with toxicity 0")
-    if toxic.stream not in ("upstream", "downstream"):
-        raise StackError(f"stream: expected upstream or downstream, got {toxic.stream!r}")
-    if not toxic.name or "/" in toxic.name:
-        raise StackError(f"a toxic's name must not hold a slash: {toxic.name!r}")
 
 
 class ToxiproxyControl:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vqchaos.errors import StackError
+from vqchaos.stack.container_protocols import MemoryUse
 from vqchaos.stack.docker import cgroup
-from vqchaos.stack.protocols import MemoryUse
 
 ID = "0353f7bf8009ca9d304f45316e4b89ccce84894fa93fc14b8f1a1bb4e077dad1"
 OOM_CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"

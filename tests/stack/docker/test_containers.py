@@ -11,10 +11,10 @@ import pytest
 
 from tests.stack.docker.fake_engine import ID, FakeEngine, inspected, listed, refusal
 from vqchaos.errors import CapabilityMissing, StackError
+from vqchaos.stack.container_protocols import Attachment, ContainerRef, ContainerState, Limits
 from vqchaos.stack.docker import facts, host
 from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
-from vqchaos.stack.protocols import Attachment, ContainerRef, ContainerState, Limits
 
 REF = ContainerRef(ID, "shop-server-1", "server", "server", 1)
 MIB = 1024**2

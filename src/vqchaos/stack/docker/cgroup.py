@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqchaos.errors import StackError
-from vqchaos.stack.protocols import MemoryUse
+from vqchaos.stack.container_protocols import MemoryUse
 
 PROC = Path("/proc")
 _UNLIMITED = 2**62  # version 1 has no word for it: a number near the top of 64 bits

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, get_args
 
 from vqchaos.errors import StackError
-from vqchaos.stack.protocols import (
+from vqchaos.stack.container_protocols import (
     Attachment,
     ContainerRef,
     ContainerState,

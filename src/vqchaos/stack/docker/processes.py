@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.host_processes import HostProcesses, below, reference
-from vqchaos.stack.protocols import ContainerControl, ProcessRef
+from vqchaos.stack.protocols import ProcessRef
 
 _CONTAINER: Mapping[str, str] = {"server": "server", "router": "router", "proxy": "proxy"}
 

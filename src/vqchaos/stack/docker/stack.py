@@ -13,14 +13,13 @@ from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack import reach
 from vqchaos.stack.config import DockerStackFile
+from vqchaos.stack.container_protocols import ContainerControl, ContainerRef
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.docker.processes import DockerProcesses
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
     Capability,
-    ContainerControl,
-    ContainerRef,
     DockerSource,
     Endpoints,
     Item,

@@ -15,6 +15,7 @@ from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing
 from vqchaos.stack.config import LocalStackFile
+from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local import inventory, residue
 from vqchaos.stack.local.control import CleanStart, LocalServer
@@ -25,14 +26,7 @@ from vqchaos.stack.local.processes import LocalProcesses
 from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
-from vqchaos.stack.protocols import (
-    Capability,
-    ContainerControl,
-    Endpoints,
-    Item,
-    ProbeSources,
-    ProxyControl,
-)
+from vqchaos.stack.protocols import Capability, Endpoints, Item, ProbeSources, ProxyControl
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
 _NOT_DOCKERS = "the stack is not Docker's; only one of `kind: docker` has containers"
