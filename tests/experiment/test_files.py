@@ -92,8 +92,8 @@ def test_the_shipped_stack_is_in_order() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind: docker\nname: x\n", "not in this version"),
-        ("kind: dokcer\nname: x\n", "expected local or attach"),
+        ("kind: kubernetes\nname: x\n", "not in this version"),
+        ("kind: dokcer\nname: x\n", "expected local, docker or attach"),
         ("kind: local\nname: x\nmemory_limt: 8GiB\n", "did you mean 'memory_limit'?"),
         ("kind: local\nname: x\nmemory_limit: 8\n", "expected a size"),
         ("kind: attach\nname: x\nmodel: m\n", "'url' is missing"),
