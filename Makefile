@@ -36,7 +36,7 @@ crash: dev ## Every way to die, at every step, for every family, on a real stack
 live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 	$(BIN)/pytest -m live tests/live
 
-docker: dev ## The tests on a real Docker daemon alone (DOCKER_HOST, or the default socket)
+docker: dev ## The tests on a real Docker daemon alone; they need Go, docker-compose, HAProxy and busybox too
 	$(BIN)/pytest -m docker tests/live tests/test_compose_file.py
 
 install: $(VENV)/.installed
