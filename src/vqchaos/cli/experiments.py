@@ -144,7 +144,7 @@ def run_set(
         if stack.describe().get("model") == "demo":  # its right answers ship with it
             shipped = data_path("demo-golden.json")
             planned = [replace(plan, golden=plan.golden or shipped) for plan in planned]
-        runner = SetRunner(stack, RealClock(), guarded, interrupts, options)
+        runner = SetRunner(stack, RealClock(), progress, interrupts, options)
         result = runner.run(planned)
     for skipped in result.skipped:
         say(f"skipped {skipped.experiment}: {skipped.reason}")

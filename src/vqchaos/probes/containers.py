@@ -19,11 +19,9 @@ import aiohttp
 
 from vqchaos.history.events import ContainerEvent, Note, ProcessExited, ProcessStarted
 from vqchaos.probes.protocols import Emit
+from vqchaos.stack.docker.facts import NUMBER, PROJECT, SERVICE
 from vqchaos.stack.protocols import DockerSource
 
-PROJECT = "com.docker.compose.project"
-SERVICE = "com.docker.compose.service"
-NUMBER = "com.docker.compose.container-number"
 ACTIONS = frozenset(
     {
         *("create", "start", "die", "restart", "destroy"),

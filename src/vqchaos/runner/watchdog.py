@@ -23,6 +23,7 @@ import psutil
 import vqchaos
 from vqchaos.errors import VqchaosError
 from vqchaos.ledger import Ledger
+from vqchaos.stack.local.groups import start_time_of
 from vqchaos.stack.opening import AnyStack, recipe
 
 BEAT = 5.0  # seconds between two signs of life
@@ -129,10 +130,6 @@ class Watchdog:
     # ------------------------------------------------------------ inside
 
     def _spawn(self) -> None:
-        with self._lock:
-            self._start()
-
-    def _start(self) -> None:
         me = psutil.Process()
         job = {
             "stack": recipe(self._stack),
@@ -218,9 +215,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 def _lives(pid: int) -> bool:
     """A zombie does not: where PID 1 reaps no orphans (many containers), a dead one stays."""
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
+    return start_time_of(pid) is not None
 
 
 def _gone(pid: int, timeout: float) -> None:

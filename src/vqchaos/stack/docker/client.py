@@ -5,7 +5,6 @@ Imported late, by who needs a daemon: docker-py and requests are slow to import.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -16,12 +15,12 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.utils import kwargs_from_env
 
 from vqchaos.errors import StackError
+from vqchaos.stack.docker import facts
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 T = TypeVar("T")
 CALL_TIMEOUT = 20.0  # seconds; a start waits for runc, all else takes milliseconds
-SOCKET = "unix:///var/run/docker.sock"
 
 
 class Refused(StackError):
@@ -55,7 +54,7 @@ class Docker:
     be processes of this machine. Raises StackError if there is no daemon."""
 
     def __init__(self, api: Any = None, *, timeout: float = CALL_TIMEOUT) -> None:
-        self.host = os.environ.get("DOCKER_HOST") or SOCKET
+        self.host = facts.host()
         self.local = self.host.startswith(("unix://", "http+unix://"))
         self._timeout = timeout
         self.api: Any = self._connect() if api is None else api

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,6 +14,7 @@ from vqchaos.stack import reach
 from vqchaos.stack.config import DockerStackFile
 from vqchaos.stack.container_protocols import ContainerControl, ContainerRef
 from vqchaos.stack.docker.containers import DockerContainers
+from vqchaos.stack.docker.facts import host
 from vqchaos.stack.docker.processes import DockerProcesses
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.local.paths import state_dir_of
@@ -30,7 +30,6 @@ from vqchaos.stack.protocols import (
 )
 from vqchaos.stack.readers import look_at_proxy
 
-SOCKET = "unix:///var/run/docker.sock"
 _NOT_YET = "not in this version of vqchaos for Docker stacks"
 
 
@@ -188,8 +187,3 @@ class DockerStack:
             aliases = ", ".join(sorted(place.aliases))
             what = f"{name} on {place.network}"
             things["network"].append(Thing("network", what, f"as {aliases}", ours=True))
-
-
-def host() -> str:
-    """The daemon that the environment names."""
-    return os.environ.get("DOCKER_HOST") or SOCKET
