@@ -21,7 +21,7 @@ top=$(cd "$here/../.." && pwd)
 
 # What vLLM's wheels and the usual builds of Python are linked with, a compiler for what vLLM
 # compiles as it runs, and the router. One file system serves all images: it is there once.
-PACKAGES=${VQCHAOS_PACKAGES:-ca-certificates,libssl3,libgomp1,libnuma1,libreadline8,libsqlite3-0,libffi8,liblzma5,libbz2-1.0,zlib1g,procps,gcc,libc6-dev,haproxy}
+PACKAGES=${VQCHAOS_PACKAGES:-ca-certificates,libssl3,libgomp1,libnuma1,libreadline8,libsqlite3-0,libffi8,liblzma5,libbz2-1.0,zlib1g,procps,g++,libc6-dev,haproxy}
 
 env_file='' stand_in='' engine_python='' mirror='' work=/var/lib/vqchaos-docker
 suite=$(. /etc/os-release 2>/dev/null && printf '%s' "${VERSION_CODENAME:-}")
@@ -48,7 +48,7 @@ python=$top/.venv/bin/python
   die "vqchaos is not installed in $top/.venv" "run \`make install\` first"
 DOCKER_HOST=$("$here/daemon.sh" start "${daemon[@]}")
 export DOCKER_HOST
-mkdir -p "$work"
+mkdir -p "$work/cache" # what vLLM compiles, for every container and every `up`
 exec 9>"$work/images.lock" # after the daemon, which must not inherit it
 flock -n 9 || { say "another images.sh is at it; waiting" && flock 9; }
 
@@ -149,6 +149,7 @@ variables() {
   echo "VQCHAOS_TOXIPROXY_IMAGE=$proxy_image"
   echo "VQCHAOS_SERVER_PYTHON=$(fact PYTHON)"
   echo "VQCHAOS_MODEL_DIR=$(fact MODEL)"
+  echo "VQCHAOS_CACHE_DIR=$work/cache"
   if [ -n "$(fact ENGINE)" ]; then
     echo "VQCHAOS_ENGINE_DIR=$(fact ENGINE)"
     echo "VQCHAOS_ENGINE_PATH=$(fact ENGINE)"
