@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.histories import World, changed, experiment, failed, killed, slowed
 from vqchaos.history.events import (
     PILOT,
+    ContainerEvent,
     Event,
     FaultInjected,
     PhaseEnded,
@@ -425,6 +426,38 @@ def test_in_a_crash_loop_the_process_that_served_counts() -> None:
         ProcessExited(t=16.0, role="server", pid=150, exit_code=1),
     )
     assert moment(recovery(world), "process_back")[0] == 25.0
+
+
+def test_with_a_spare_the_dead_one_is_back_after_the_clients() -> None:
+    world = World().inject().fail(12.1, 12.3)
+    world.add(
+        ProcessExited(t=12.2, role="server", pid=100, exit_code=137, source="docker"),
+        ProcessStarted(
+            t=16.0, role="server", pid=150, start_time=1.0, title="4a2e0e360b6e", source="docker"
+        ),
+        ContainerEvent(
+            t=19.0,
+            action="health_status",
+            word="healthy",
+            role="server",
+            service="server-2",
+            container="6c14254a23aa",
+        ),
+        ContainerEvent(
+            t=21.0,
+            action="health_status",
+            word="healthy",
+            role="server",
+            service="server-1",
+            container="4a2e0e360b6e",
+        ),
+    )
+    found = recovery(world)
+    assert moment(found, "sustained")[0] < 16.0
+    assert moment(found, "process_back") == (16.0, "server, docker")
+    assert moment(found, "health") == (21.0, "Docker's health check")
+    assert found.phases["port_open"] is None  # the spare's port was never closed
+    assert moment(found, "first_token")[0] < 16.0
 
 
 def test_without_a_process_that_went_health_is_back_when_it_answers_again() -> None:

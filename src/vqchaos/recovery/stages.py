@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vqchaos.history.events import (
     PILOT,
+    ContainerEvent,
     HealthProbe,
     ProcessExited,
     ProcessStarted,
@@ -94,18 +95,20 @@ def stages(
         ),
         None,
     )
-    back: ProcessStarted | None = None
+    back = None if gone is None else _back(run, gone.t, window)
     if gone is not None:
         out["process_gone"] = Moment(gone.t, f"{gone.role}, {gone.source}")
-        limit = float("inf") if window is None else window.at
-        starts = [e for e in run.server_starts if gone.t <= e.t <= limit]
-        back = starts[-1] if starts else None
     if back is not None:
         out["process_back"] = Moment(back.t, f"server, {back.source}")
-    after = back.t if back is not None else None
-    out["port_open"] = _answered(run, since, after, gone is not None, any_status=True)
-    out["health"] = _answered(run, since, after, gone is not None, any_status=False)
-    token = _first_token(run, after) if after is not None else None
+    token: Moment | None = None
+    if back is not None and window is not None and back.t > window.at:
+        # A spare served meanwhile: what clients and probes get says nothing of this one.
+        out["health"] = _container_healthy(run, back)
+    else:
+        after = back.t if back is not None else None
+        out["port_open"] = _answered(run, since, after, gone is not None, any_status=True)
+        out["health"] = _answered(run, since, after, gone is not None, any_status=False)
+        token = _first_token(run, after) if after is not None else None
     if token is None and first_success is not None and (gone is None or back is not None):
         token = Moment(first_success, "client or pilot")
     out["first_token"] = token
@@ -115,6 +118,24 @@ def stages(
             window.at, f"{window.successes} successes of clients in the {span} from here"
         )
     return out
+
+
+def _back(run: RunView, gone: float, window: Window | None) -> ProcessStarted | None:
+    """The start of the process that served the window; where a spare served it, the first start
+    of another after the end."""
+    starts = [e for e in run.server_starts if e.t >= gone]
+    if window is None:
+        return starts[-1] if starts else None
+    before = [e for e in starts if e.t <= window.at]
+    return before[-1] if before else next(iter(starts), None)
+
+
+def _container_healthy(run: RunView, back: ProcessStarted) -> Moment | None:
+    """When Docker's health check first passed in the container that was started again."""
+    for event in run.all(ContainerEvent):
+        if event.t >= back.t and (event.container, event.word) == (back.title, "healthy"):
+            return Moment(event.t, "Docker's health check")
+    return None
 
 
 def _answered(
