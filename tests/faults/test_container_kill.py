@@ -46,6 +46,15 @@ def test_dockers_own_kill_suppresses_the_policy_and_the_plan_says_so(world: Fake
     assert fault.verify(world, state).answer == "yes"
 
 
+def test_a_kill_is_told_from_one_for_want_of_memory(world: FakeWorld) -> None:
+    fault = kill()
+    state = fault.capture(world, ticket())
+    fault.inject(world, state, lambda: None)
+    assert fault.verify(world, state).why.endswith("; no out-of-memory kill")
+    world.containers.one().oom_moments.append(world.clock.wall())
+    assert fault.verify(world, state).why.endswith("; and 1 out-of-memory kill(s)")
+
+
 def test_one_that_lives_on_is_not_verified(world: FakeWorld) -> None:
     fault = kill()
     state = fault.capture(world, ticket())

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from vqchaos.faults._containers import ContainerFault, docker, hit, judge, names_of
-from vqchaos.faults.base import State, Verification, World
+from vqchaos.errors import StackError
+from vqchaos.faults._containers import ContainerFault, cases, docker, hit, judge, names_of
+from vqchaos.faults.base import State, Ticket, Verification, World
+from vqchaos.stack.container_protocols import ContainerRef
+
+# A large process on a busy machine needs CPU time to let go of its memory: Docker was seen to
+# notice the end of a vLLM 27 s after the kill.
+_PATIENCE = 45.0
 
 
 class ContainerKill(ContainerFault):
@@ -49,13 +56,20 @@ class ContainerKill(ContainerFault):
         else:
             hit(state, lambda case: world.containers.crash(case.ref))
 
+    def look(self, world: World, ref: ContainerRef, ticket: Ticket) -> State:
+        return super().look(world, ref, ticket) | {"since": world.clock.wall()}
+
     def verify(self, world: World, state: State) -> Verification:
-        return judge(
+        found = judge(
             world,
             state,
             lambda seen: None if seen.restarted else "still runs, since before",
             "ended, by the time of its latest start or its state",
+            _PATIENCE,
         )
+        if found.answer == "yes":
+            return replace(found, why=found.why + _out_of_memory(world, state))
+        return found
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
@@ -68,3 +82,12 @@ class ContainerKill(ContainerFault):
     @classmethod
     def manual(cls, state: State) -> list[str]:
         return docker("start", state)
+
+
+def _out_of_memory(world: World, state: State) -> str:
+    """By Docker's events, not by the exit code: a kill and an out-of-memory kill are both 137."""
+    try:
+        ooms = sum(world.containers.ooms(case.ref, case.was["since"]) for case in cases(state))
+    except StackError:
+        return ""
+    return f"; and {ooms} out-of-memory kill(s)" if ooms else "; no out-of-memory kill"
