@@ -31,6 +31,8 @@ def test_endpoints_default_from_the_url() -> None:
     assert ends.client_url == ends.direct_url == "http://llm.example:8000"
     assert ends.health_url == "http://llm.example:8000/health"
     assert ends.metrics_url == "http://llm.example:8000/metrics"
+    assert ends.replica_header is None
+    assert make(replica_header="X-Served-By").endpoints.replica_header == "X-Served-By"
     ends = make(direct_url="http://10.0.0.1:8000/", ca_file="ca.pem").endpoints
     assert ends.health_url == "http://10.0.0.1:8000/health"
     assert ends.ca_file == "/stacks/ca.pem"

@@ -74,6 +74,7 @@ def test_a_wrong_local_file_is_refused_at_its_place(changes: dict[str, Any], pla
         ({"url": "https://user:pw@llm.example"}, "must not hold a user or password"),
         ({"proxy_api": "http://127.0.0.1:8474"}, "go together"),
         ({"process": {}}, "exactly one"),
+        ({"replica_header": "X Replica"}, "pattern"),
         ({"process": {"listens": 1, "pid_file": "/x"}}, "listens and pid_file"),
     ],
 )

@@ -41,6 +41,7 @@ def _without_user(url: object) -> object:
 Url = Annotated[
     str, BeforeValidator(_without_user), Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
 ]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -122,7 +123,8 @@ class ProcessSettings(Settings):
 
 class ReachedStackFile(Settings):
     """What a stack that is reached by URLs has in common. ``url`` is where clients go, ``model``
-    the served name; ``direct_url`` is the server or router behind the Toxiproxy."""
+    the served name; ``direct_url`` is the server or router behind the Toxiproxy;
+    ``replica_header`` the response header in which a router says which replica answered."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     name: StackName
@@ -136,6 +138,7 @@ class ReachedStackFile(Settings):
     api_key_env: str | None = None
     headers_env: dict[str, str] = Field(default_factory=dict)
     ca_file: str | None = None
+    replica_header: HeaderName | None = None
 
     @model_validator(mode="after")
     def _proxy_is_whole(self) -> Self:

@@ -42,6 +42,7 @@ class Endpoints:
     model: str  # the served model name
     headers: Mapping[str, str] = field(default_factory=dict)  # secrets: never in any artifact
     ca_file: str | None = None
+    replica_header: str | None = None  # the response header that says which replica answered
 
 
 # ---------------------------------------------------------------- network

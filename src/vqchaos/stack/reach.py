@@ -34,6 +34,7 @@ def endpoints(file: ReachedStackFile, path: Path) -> Endpoints:
         model=file.model,
         headers=_headers(file, path),
         ca_file=ca_file,
+        replica_header=file.replica_header,
     )
 
 
