@@ -19,11 +19,13 @@ from typing import Any, Literal
 from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
 from vqchaos.errors import StackError
-from vqchaos.stack.protocols import Attempt, ProcessRef, Removal, StartOverride, Toxic
+from vqchaos.stack.protocols import Attempt, ProcessRef, ProxyRef, Removal, StartOverride, Toxic
 
 GIB = 1024**3
 STRANGERS_TOXIC = Toxic("somebody-elses", "latency", "upstream", 1.0, {"latency": 1, "jitter": 0})
 _SERVING = Attempt(generation=1, state="running", clean=True, pid=100, started=900.0)
+CLIENTS_PROXY = "clients"
+REPLICA_PROXIES = ("replica-1", "replica-2")
 _ROUND_TRIP = 0.002  # seconds of an exchange through the untouched proxy
 
 
@@ -79,10 +81,20 @@ class FakeWorld:
         self.mutations: list[str] = []
         self._fail_at = 0
         self._fail_after = False
-        self.proxy = FakeProxy(self)
+        toxiproxy = FakeToxiproxyProcess()
+        self.proxy = FakeProxy(self, toxiproxy)
+        self.replica_proxies = {name: FakeProxy(self, toxiproxy) for name in REPLICA_PROXIES}
         self.processes = FakeProcesses(self)
         self.server = FakeServer(self, memory_limit)
         self.containers = FakeContainers(self)
+
+    def links(self) -> list[ProxyRef]:
+        """As the stack's file says: no call to the world."""
+        replicas = [ProxyRef(name, n) for n, name in enumerate(self.replica_proxies, 1)]
+        return [ProxyRef(CLIENTS_PROXY), *replicas]
+
+    def proxy_called(self, name: str) -> FakeProxy:
+        return self.proxy if name == CLIENTS_PROXY else self.replica_proxies[name]
 
     def fail_at(self, nth: int, *, after: bool = False) -> None:
         """The ``nth`` call from now (1: the next) raises StackError; with ``after``, it has done
@@ -118,6 +130,10 @@ class FakeWorld:
             "toxics": sorted(self.proxy.listed),
             "enabled": self.proxy.is_enabled,
             "toxiproxy": self.proxy.there,
+            "to replicas": {
+                name: (sorted(proxy.listed), proxy.is_enabled)
+                for name, proxy in self.replica_proxies.items()
+            },
             "processes": {ref.role: state for ref, state in self.processes.table.items()},
             "server": (attempt.state, attempt.clean),
             "containers": self.containers.snapshot(),
@@ -133,26 +149,50 @@ class FakeWorld:
         }
 
 
+@dataclass
+class FakeToxiproxyProcess:
+    """What all its proxies share."""
+
+    there: bool = True
+    hung: bool = False
+    proxies: list[FakeProxy] = field(default_factory=list)
+
+
 class FakeProxy:
     """``ProxyControl`` in memory. A stranger's toxic is there from the start."""
 
-    def __init__(self, world: FakeWorld) -> None:
+    def __init__(self, world: FakeWorld, process: FakeToxiproxyProcess) -> None:
         self._world = world
-        self.there = True
+        self._process = process
+        process.proxies.append(self)
         self.is_enabled = True
-        self.hung = False
         self.listed = {STRANGERS_TOXIC.name: STRANGERS_TOXIC}
+
+    @property
+    def there(self) -> bool:
+        return self._process.there
+
+    @property
+    def hung(self) -> bool:
+        return self._process.hung
+
+    @hung.setter
+    def hung(self, hung: bool) -> None:
+        self._process.hung = hung
 
     def die(self) -> None:
         """Toxiproxy is gone; its state dies with it."""
-        self.there = False
-        self.is_enabled = False
-        self.listed = {}
+        self._process.there = False
+        for proxy in self._process.proxies:
+            proxy.is_enabled = False
+            proxy.listed = {}
 
     def restart(self) -> None:
-        """Toxiproxy came back and the stack made its proxy anew: on, and without any toxic."""
-        self.there = self.is_enabled = True
-        self.listed = {}
+        """Toxiproxy came back and the stack made its proxies anew: on, and without any toxic."""
+        self._process.there = True
+        for proxy in self._process.proxies:
+            proxy.is_enabled = True
+            proxy.listed = {}
 
     def toxics(self) -> list[Toxic]:
         with self._world.call("proxy.toxics"):
@@ -193,6 +233,8 @@ class FakeProxy:
             return self.there
 
     def timed_connect(self, timeout: float) -> float | None:
+        if self is not self._world.proxy:
+            raise StackError("only the router reaches this proxy")
         with self._world.call("proxy.timed_connect"):
             if not (self.there and self.is_enabled):
                 return None

@@ -111,6 +111,20 @@ class World:
         """Requests sent in the band get their tokens ``factor`` times as late."""
         return self.band(start, end, lambda r: slowed(r, factor), who)
 
+    def answered_by(self, *replicas: str | None) -> World:
+        """Each replica in turn answers every request, the pilot's too."""
+
+        def make(request: Request) -> Request:
+            return changed(request, replica=replicas[int(request.id[4:]) % len(replicas)])
+
+        return self.band(0.0, float("inf"), make)
+
+    def at_replica(
+        self, start: float, end: float, replica: str, make: Callable[[Request], Request]
+    ) -> World:
+        """What becomes of requests that the replica answers; after ``answered_by``."""
+        return self.band(start, end, lambda r: make(r) if r.replica == replica else r)
+
     def down(self, start: float, end: float, outcome: str = "refused") -> World:
         """Nothing is served: requests fail, health does not answer."""
         self.health_bands.append((start, end, None))

@@ -61,6 +61,7 @@ class ScriptedServer:
 
     behaviour: str = "ok"
     says: str = ""
+    replica: str = ""  # sent as X-Replica, if any
     health: str = "200"
     gap: float = 0.0
     metrics: str = "vllm:num_requests_running 0.0\nvllm:iteration_tokens_total_count 7.0\n"
@@ -240,7 +241,11 @@ class _Answer:
     def raw(
         self, status: int, body: bytes, content_type: str = "application/json", extra: str = ""
     ) -> None:
-        send(self.writer, status, body, content_type, extra)
+        send(self.writer, status, body, content_type, extra + self.replica())
+
+    def replica(self) -> str:
+        name = self.server.replica
+        return f"X-Replica: {name}\r\n" if name else ""
 
     def error(self, status: int, message: str, code: int | None = None) -> None:
         kind = {"message": message, "type": "Error", "param": None, "code": code or status}
@@ -289,7 +294,7 @@ class _Answer:
         data = json.dumps(answer).encode()
         self.seen.first_written = time.monotonic()
         if behaviour in ("cut", "hang-after", "reset-after"):
-            send(self.writer, 200, data[:40], length=len(data))
+            send(self.writer, 200, data[:40], extra=self.replica(), length=len(data))
             await self.writer.drain()
             if behaviour == "hang-after":
                 await self.reader.read()
@@ -301,8 +306,9 @@ class _Answer:
     async def streamed(self, behaviour: str) -> None:
         self.writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-            b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-        )
+            b"Transfer-Encoding: chunked\r\nConnection: close\r\n"
+            + self.replica().encode("latin-1") + b"\r\n"
+        )  # fmt: skip
         if self.chat:
             self.delta(behaviour, {"role": "assistant", "content": ""})
         words = [] if behaviour in ("empty", "silent") else self.words(behaviour)

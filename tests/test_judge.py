@@ -194,7 +194,7 @@ def test_verdict_json_has_the_keys_of_the_design() -> None:
     assert set(keys.split()) <= set(found)
     fault = "name type target held injected_at verified verified_at reverted_at error"
     assert set(fault.split()) <= set(found["faults"][0])
-    check = "name type phase workload verdict observed limit unit why known"
+    check = "name type phase workload replica verdict observed limit unit why known"
     assert set(check.split()) == set(found["checks"][0])
     recovery = """anchor injected_at detected_at probe_detected_at mitigated_at reverted_at
         first_success_at recovered_at recovery_time since_injection since_revert outage

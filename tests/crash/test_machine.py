@@ -34,20 +34,23 @@ from vqchaos.runner.undo import undo
 from vqchaos.stack.protocols import Toxic
 
 LEASE = 300.0  # seconds
+_REPLICAS = {"link": "router-replica", "replica": "all"}
 SAMPLES: dict[str, dict[str, Any]] = {
-    "latency": {"latency": "50ms"},
-    "proxy_down": {},
-    "process_pause": {"target": "engine"},
-    "oversized_model": {},
+    "latency": {"type": "latency", "latency": "50ms"},
+    "latency to replicas": {"type": "latency", "latency": "50ms", **_REPLICAS},
+    "proxy_down": {"type": "proxy_down"},
+    "proxy_down to replicas": {"type": "proxy_down", **_REPLICAS},
+    "process_pause": {"type": "process_pause", "target": "engine"},
+    "oversized_model": {"type": "oversized_model"},
 }
-MARKED = {"latency", "proxy_down"}
+MARKED = {"latency", "proxy_down"}  # types
 POINTS = ("not at all", "before the record", "after the record", "in the inject", "after it")
 seen: set[tuple[Any, ...]] = set()
 steps = 0
 
 
 def fault_of(kind: str) -> Fault:
-    return REGISTRY[kind].model_validate({"type": kind, **SAMPLES[kind]})
+    return REGISTRY[SAMPLES[kind]["type"]].model_validate(SAMPLES[kind])
 
 
 class Crashes(RuleBasedStateMachine):
@@ -80,9 +83,11 @@ class Crashes(RuleBasedStateMachine):
         """What a fault may have changed and must put back."""
         world = self.world.snapshot()
         attempt = self.world.server.latest
+        proxies = [(world["toxics"], world["enabled"]), *world["to replicas"].values()]
+        names = [name for toxics, _ in proxies for name in toxics]
         return {
-            "toxics": [name for name in world["toxics"] if name.startswith("vqchaos.run.")],
-            "off": world["toxiproxy"] and not world["enabled"],
+            "toxics": [name for name in names if name.startswith("vqchaos.run.")],
+            "off": world["toxiproxy"] and not all(enabled for _, enabled in proxies),
             "stopped": [r for r, state in world["processes"].items() if state == "stopped"],
             "unclean": not attempt.clean or attempt.state == "stopped",
             "scratch": sorted(f for f in world["files"] if f.startswith("scratch/")),
@@ -122,7 +127,7 @@ class Crashes(RuleBasedStateMachine):
             run="run",
             number=self.number,
             fault=kind,
-            type=kind,
+            type=fault.type,
             target=None,
             held=True,
             state=state,

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqchaos.history.events import ALL, Event, Note, Request, RunStarted, decode, encode
+from vqchaos.history.coding import decode, encode
+from vqchaos.history.events import ALL, Event, Note, Request, RunStarted
 from vqchaos.history.store import HistoryError, Writer, read
 
 
@@ -50,6 +52,18 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     )
     write(path, started(), request, Note(t=2.0, text="\x1b[31mred\x00"))
     assert read(path) == [started(), request, Note(t=2.0, text="\x1b[31mred\x00")]
+
+
+def test_a_request_of_before_replicas_were_known_is_read() -> None:
+    old = {
+        "t": 2.0, "type": "request", "workload": "clients", "id": "vqc-1", "api": "chat",
+        "stream": True, "due": 1.0, "sent": 1.0, "first_byte": 1.1, "first_token": 1.2,
+        "tokens": [1.2], "ended": 2.0, "deadline": 20.0, "outcome": "ok",
+    }  # fmt: skip
+    event = decode(old)
+    assert isinstance(event, Request)
+    assert event.replica is None
+    assert decode({**old, "replica": "server-1"}) == replace(event, replica="server-1")
 
 
 def test_a_cut_last_line_is_ignored(tmp_path: Path) -> None:

@@ -29,11 +29,17 @@ def plan(url: str, **change: Any) -> LoadPlan:
 
 
 def ask(
-    url: str, prompt: str = "{{ok}}", headers: dict[str, str] | None = None, **change: Any
+    url: str,
+    prompt: str = "{{ok}}",
+    headers: dict[str, str] | None = None,
+    replica_header: str | None = None,
+    **change: Any,
 ) -> Request:
     async def go() -> Request:
         issue = Issuer()
-        async with Client(origin=origin, headers=headers or {}, issued=issue) as client:
+        async with Client(
+            origin=origin, headers=headers or {}, replica_header=replica_header, issued=issue
+        ) as client:
             call = plan(url, **change).call(Prompt(prompt), issue(), time.monotonic())
             request, _ = await client.send(Flight(call))
             return request
@@ -270,3 +276,26 @@ def test_running_out_of_sockets_is_our_own_failure(server: ScriptedServer) -> No
 
     with pytest.raises(ClientExhaustedError, match="open files"):
         asyncio.run(go())
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("behaviour", ["ok", "cut", "500", "hang-after"])
+def test_who_answered_is_recorded_however_it_ended(behaviour: str, stream: bool) -> None:
+    with ScriptedServer(replica="server-2") as server:
+        prompt = "{{" + behaviour + "}}"
+        told = ask(server.url, prompt, stream=stream, deadline=0.3, replica_header="x-replica")
+        assert told.replica == "server-2"
+        assert ask(server.url, prompt, stream=stream, deadline=0.3).replica is None
+
+
+def test_who_answered_is_none_without_the_header_and_clean_with_it() -> None:
+    with ScriptedServer() as server:
+        assert ask(server.url, replica_header="X-Replica").replica is None
+        assert ask(server.url, "{{hang}}", replica_header="X-Replica", deadline=0.1).replica is None
+        server.replica = "a\tb\x85 sk-secret " + "x" * 100
+        told = ask(server.url, headers={"X-Key": "sk-secret"}, replica_header="X-Replica").replica
+    assert told is not None
+    assert told.startswith("a b ")
+    assert len(told) <= 70
+    assert "sk-secret" not in told
+    assert told.isprintable()

@@ -79,6 +79,7 @@ def link(server: ScriptedServer, seen: Seen) -> Iterator[Make]:
                 metrics_url=server.url + "/metrics",
                 model="m",
                 headers={"Authorization": f"Bearer {SECRET}"},
+                replica_header="X-Replica",
             ),
             workloads={"clients": workload or Workload(rate=40, max_tokens=8)},
             settings=ObserverSettings.model_validate(

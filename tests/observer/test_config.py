@@ -33,8 +33,10 @@ def config(**ends: Any) -> ObserverConfig:
     )
 
 
-def test_a_job_survives_its_journey() -> None:
-    job = config().job()
+@pytest.mark.parametrize("header", [None, "X-Replica"])
+def test_a_job_survives_its_journey(header: str | None) -> None:
+    job = config(replica_header=header).job()
+    assert job.replica_header == header
     assert asdict(Job.loads(job.dumps())) == asdict(job)
     assert "\n" not in job.dumps()
     assert job.plans[1].prompt_tokens == "20..30"

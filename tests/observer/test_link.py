@@ -19,6 +19,7 @@ from tests.observer.conftest import SECRET, Make, Seen
 from tests.scripted_server import ScriptedServer
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import UsageError, VqchaosError
+from vqchaos.history.coding import encode
 from vqchaos.history.events import (
     CanaryProbe,
     HealthProbe,
@@ -26,7 +27,6 @@ from vqchaos.history.events import (
     MetricsProbe,
     ProcessStarted,
     Request,
-    encode,
 )
 from vqchaos.load.workload import Workload
 from vqchaos.observer.link import ObserverLink
@@ -76,6 +76,16 @@ def test_everything_is_observed(link: Make, seen: Seen, tmp_path: Path) -> None:
     assert observer.stop()  # idempotent
     ids = [e.id for e in seen.of(Request)]
     assert len(ids) == len(set(ids))
+
+
+def test_the_observer_knows_which_header_names_the_replica(
+    link: Make, seen: Seen, server: ScriptedServer
+) -> None:
+    server.replica = "server-1"
+    observer = link()
+    observer.start_load()
+    assert seen.wait(Request, workload="clients")[0].replica == "server-1"
+    assert seen.wait(Request, workload="pilot")[0].replica == "server-1"
 
 
 def test_drain_pause_and_resume(link: Make, seen: Seen, server: ScriptedServer) -> None:

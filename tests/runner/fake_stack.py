@@ -25,9 +25,10 @@ from vqchaos.stack.protocols import (
     ProbeSources,
     ProcessControl,
     ProxyControl,
+    ProxyRef,
     ServerControl,
 )
-from vqchaos.stack.readers import look_at_files, look_at_proxy
+from vqchaos.stack.readers import look_at_files, look_at_proxies
 
 QUICK = {
     "warmup": "100ms",
@@ -68,6 +69,12 @@ class FakeStack:
     def missing(self) -> Mapping[Capability, str]:
         return self.lacks
 
+    def links(self) -> list[ProxyRef]:
+        return self.world.links()
+
+    def proxy_called(self, name: str) -> ProxyControl:
+        return self.world.proxy_called(name)
+
     @property
     def proxy(self) -> ProxyControl:
         return self.world.proxy
@@ -101,7 +108,7 @@ class FakeStack:
         found = Inventory()
         look_at_files(found, self.world.folder / "model", before)
         if Capability.PROXY not in self.lacks:
-            look_at_proxy(found, self.proxy)
+            look_at_proxies(found, self.links(), self.proxy_called)
         for kind in sorted({thing.kind for thing in self.things}):
             found.add(kind, [thing for thing in self.things if thing.kind == kind])
         return found

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from vqchaos.errors import CapabilityMissing, UsageError
+from tests.stack.fake_toxiproxy import FakeToxiproxy
+from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack.attach import AttachStack
 from vqchaos.stack.config import AttachStackFile, LocalStackFile
+from vqchaos.stack.inventory import compare
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.opening import open_stack
-from vqchaos.stack.protocols import Capability
+from vqchaos.stack.protocols import Capability, ProxyRef, Toxic
 
 
 def make(**changes: Any) -> AttachStack:
@@ -31,6 +33,8 @@ def test_endpoints_default_from_the_url() -> None:
     assert ends.client_url == ends.direct_url == "http://llm.example:8000"
     assert ends.health_url == "http://llm.example:8000/health"
     assert ends.metrics_url == "http://llm.example:8000/metrics"
+    assert ends.replica_header is None
+    assert make(replica_header="X-Served-By").endpoints.replica_header == "X-Served-By"
     ends = make(direct_url="http://10.0.0.1:8000/", ca_file="ca.pem").endpoints
     assert ends.health_url == "http://10.0.0.1:8000/health"
     assert ends.ca_file == "/stacks/ca.pem"
@@ -57,6 +61,54 @@ def test_what_is_missing_is_told_with_what_unlocks_it() -> None:
             getattr(stack, ask)
     local = make(url="http://127.0.0.1:1", proxy_api="http://127.0.0.1:2", proxy_name="llm")
     assert not {Capability.PROXY, Capability.HOST} & set(local.missing())
+
+
+def test_each_link_has_its_proxies() -> None:
+    with FakeToxiproxy() as toxiproxy:
+        for name in ("llm", "r-1", "r-2"):
+            toxiproxy.proxies[name] = {
+                "name": name, "listen": "", "upstream": "", "enabled": True, "toxics": [],
+            }  # fmt: skip
+        named = {"proxy_api": toxiproxy.url, "proxy_name": "llm"}
+        plain = make(**named)
+        assert plain.links() == [ProxyRef("llm")]
+        assert "links: {router-replica" in plain.missing()[Capability.REPLICA_LINKS]
+        far = make(**named, links={"client-router": "llm", "router-replica": ["r-1", "r-2"]})
+        assert far.links() == [ProxyRef("llm"), ProxyRef("r-1", 1), ProxyRef("r-2", 2)]
+        assert far.describe()["links"] == {
+            "client-router": ["llm"],
+            "router-replica": ["r-1", "r-2"],
+        }
+        assert Capability.REPLICA_LINKS not in far.missing()
+        mark = Toxic("vqchaos.r.1.5", "noop", "downstream", 1.0, {})
+        before = far.inventory()
+        assert before.looked_at == {"toxiproxy": 1, "proxy": 3, "toxic": 0}
+        far.proxy_called("r-2").add(mark)
+        far.proxy_called("r-1").set_enabled(False)
+        assert far.proxy.toxics() == far.proxy_called("r-1").toxics() == []
+        ours, theirs = compare(before, far.inventory(before))
+        assert theirs == []
+        assert [(item.kind, item.name) for item in ours] == [
+            ("proxy", "router → replica 1 (r-1)"),
+            ("toxic", "vqchaos.r.1.5 on r-2"),
+        ]
+        with pytest.raises(StackError, match="not reached from here"):
+            far.proxy_called("r-2").timed_connect(1.0)
+        del toxiproxy.proxies["r-1"]
+        ours, _ = compare(before, far.inventory(before))
+        assert ("proxy", "was on, is gone") in [(item.kind, item.detail) for item in ours]
+    assert make().links() == []
+
+
+def test_a_local_stack_has_one_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = LocalStackFile.model_validate({"name": "x", "kind": "local"})
+    local = LocalStack(file, tmp_path / "x.yaml")
+    assert "no router" in local.missing()[Capability.REPLICA_LINKS]
+    [link] = local.links()
+    assert link.link == "client-router"
+    with pytest.raises(StackError, match="has one proxy"):
+        local.proxy_called("replica-1")
 
 
 def test_state_is_told_apart_by_url() -> None:

@@ -74,12 +74,41 @@ def test_a_wrong_local_file_is_refused_at_its_place(changes: dict[str, Any], pla
         ({"url": "https://user:pw@llm.example"}, "must not hold a user or password"),
         ({"proxy_api": "http://127.0.0.1:8474"}, "go together"),
         ({"process": {}}, "exactly one"),
+        ({"replica_header": "X Replica"}, "pattern"),
         ({"process": {"listens": 1, "pid_file": "/x"}}, "listens and pid_file"),
     ],
 )
 def test_a_wrong_attach_file_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ADAPTER.validate_python({**ATTACH, **changes})
+
+
+PROXY = {"proxy_api": "http://127.0.0.1:8474", "proxy_name": "llm"}
+
+
+@pytest.mark.parametrize(
+    ("links", "message"),
+    [
+        ({"client-router": "other"}, "links.client-router is other and proxy_name llm"),
+        ({"router-replica": ["a", "b", "a"]}, "a cannot be on two links"),
+        ({"router-replica": ["a", "llm"]}, "llm cannot be on two links"),
+        ({"router-replica": []}, "at least 1"),
+        ({"router-replica": ["a/b"]}, "pattern"),
+        ({"router-server": ["a"]}, "Extra inputs"),
+    ],
+)
+def test_wrong_links_are_refused(links: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ADAPTER.validate_python({**ATTACH, **PROXY, "links": links})
+
+
+def test_links_need_a_toxiproxy_and_survive_a_dump() -> None:
+    links = {"client-router": "llm", "router-replica": "replica-1"}
+    with pytest.raises(ValidationError, match="at proxy_api: give that too"):
+        ADAPTER.validate_python({**ATTACH, "links": links})
+    file = ADAPTER.validate_python({**ATTACH, **PROXY, "links": links})
+    assert file.links.router_replica == ["replica-1"]
+    assert ADAPTER.validate_json(file.model_dump_json(by_alias=True)) == file
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def one(kind: str, value: str, *, ours: bool = False, name: str = "x") -> Invent
 
 def of_proxy(world: FakeWorld) -> Inventory:
     found = Inventory()
-    readers.look_at_proxy(found, world.proxy)
+    readers.look_at_proxies(found, world.links(), world.proxy_called)
     return found
 
 
@@ -164,7 +164,8 @@ def test_a_strangers_toxic_that_a_restart_lost_is_said_plainly(world: FakeWorld)
     before = of_proxy(world)
     world.proxy.restart()
     ours, theirs = compare(before, of_proxy(world))
-    [item] = ours
+    assert [i.name for i in ours[1:]] == [f"somebody-elses on replica-{n}" for n in (1, 2)]
+    item = ours[0]
     assert theirs == []
     assert (item.kind, item.name) == ("toxic", "somebody-elses")
     assert item.detail.startswith("is gone; was latency on the upstream, toxicity 1, jitter 0")

@@ -6,15 +6,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from vqchaos.checks.base import Check, Phase, Result
-from vqchaos.checks.wording import counted, first_of, plural, where
+from vqchaos.checks.base import OF_REPLICA, Check, Phase, ReplicaName, Result
+from vqchaos.checks.wording import counted, first_of, never_answered, plural, where
 from vqchaos.stats import samples_for
 from vqchaos.units import Share, format_share
 from vqchaos.view import RunView
 
 
 class Availability(Check):
-    """Requests that vqchaos cancelled are in no share."""
+    """Requests that vqchaos cancelled are in no share. With ``replica``, only requests that it
+    answered: one that nobody answered is nobody's."""
 
     summary: ClassVar[str] = "the share of requests that ended ok, by phase"
 
@@ -22,16 +23,19 @@ class Availability(Check):
     min: Share = Field(description="The least share of ok that passes")
     phase: Phase | Literal["all"] = Field(default="fault", description="all: the whole run")
     workload: str | None = Field(default=None, description="null: all of them together")
+    replica: ReplicaName | None = Field(default=None, description=OF_REPLICA)
 
     def describe(self) -> str:
-        return f"at least {format_share(self.min)} ok in {where(self.phase, self.workload)}"
+        return f"at least {format_share(self.min)} ok in {self._place()}"
 
     def requests_needed(self) -> int:
         return samples_for(self.min)
 
     def judge(self, run: RunView) -> Result:
-        requests = run.select(self.phase, self.workload)
-        place, total = where(self.phase, self.workload), len(requests)
+        if why := never_answered(run, self.replica):
+            return Result("unknown", why, None, self.min, "share")
+        requests = run.select(self.phase, self.workload, self.replica)
+        place, total = self._place(), len(requests)
         if not total:
             return Result("unknown", f"no request in {place}", None, self.min, "share")
         bad = [r for r in requests if r.outcome != "ok"]
@@ -52,3 +56,6 @@ class Availability(Check):
             return Result("pass", text, observed, self.min, "share")
         why = f"{text}: {counted(bad)}; {first_of(bad)}"
         return Result("fail", why, observed, self.min, "share")
+
+    def _place(self) -> str:
+        return where(self.phase, self.workload, self.replica)

@@ -18,6 +18,9 @@ Verdict = Literal["pass", "unknown", "fail"]
 SEVERITY: dict[str, int] = {"pass": 0, "unknown": 1, "fail": 2}
 Phase = Literal["warmup", "baseline", "fault", "recovery", "settle"]
 
+ReplicaName = Annotated[str, Field(min_length=1, max_length=64)]
+OF_REPLICA = "null: whoever answered; else only what this replica did"
+
 
 def worst(verdicts: list[Verdict]) -> Verdict:
     """``pass`` < ``unknown`` < ``fail``; of nothing: ``unknown``."""

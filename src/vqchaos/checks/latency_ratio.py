@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vqchaos.checks.base import Check, Phase, Result
-from vqchaos.checks.wording import plural, ratio, where
+from vqchaos.checks.base import OF_REPLICA, Check, Phase, ReplicaName, Result
+from vqchaos.checks.wording import never_answered, plural, ratio, where
 from vqchaos.stats import samples_for
 from vqchaos.units import format_duration
 from vqchaos.view import Figures, RunView, figures
@@ -31,6 +31,9 @@ class LatencyRatio(Check):
     ] = None
     phase: Phase = "fault"
     workload: str | None = Field(default=None, description="null: each of them")
+    replica: ReplicaName | None = Field(
+        default=None, description=f"{OF_REPLICA}, against its own baseline"
+    )
 
     @model_validator(mode="after")
     def _a_limit(self) -> Self:
@@ -41,18 +44,20 @@ class LatencyRatio(Check):
         return self
 
     def describe(self) -> str:
-        what = f"{self.metric} {self.quantile} in {where(self.phase, self.workload)}"
+        what = f"{self.metric} {self.quantile} in {where(self.phase, self.workload, self.replica)}"
         return f"{what}: {self._limit()} the baseline's"
 
     def requests_needed(self) -> int:
         return max(_LEAST, samples_for(0.95 if self.quantile == "p95" else 0.5))
 
     def judge(self, run: RunView) -> Result:
+        if why := never_answered(run, self.replica):
+            return Result("unknown", why, None, self._limit(), "ratio")
         names = [self.workload] if self.workload is not None else run.workloads
         found: list[tuple[float, str]] = []
         for name in names:
-            before = run.baseline(name)
-            during = figures(run.select(self.phase, name))
+            before = run.baseline(name, self.replica)
+            during = figures(run.select(self.phase, name, self.replica))
             value, why = self._ratio(name, before, during)
             if value is None:
                 return Result("unknown", why, None, self._limit(), "ratio")
@@ -69,8 +74,8 @@ class LatencyRatio(Check):
     def _ratio(self, name: str, before: Figures, during: Figures) -> tuple[float | None, str]:
         base = before.get(self.metric, self.quantile)
         value = during.get(self.metric, self.quantile)
-        place = where(self.phase, name)
-        for figure, where_ in ((before, where("baseline", name)), (during, place)):
+        place = where(self.phase, name, self.replica)
+        for figure, where_ in ((before, where("baseline", name, self.replica)), (during, place)):
             # Gaps come by the dozen a request: they are what is counted where they are measured.
             count = figure.gaps if self.metric == "itl" else figure.count
             if count < self.requests_needed():

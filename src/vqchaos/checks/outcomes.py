@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vqchaos.checks.base import Check, Phase, Result
-from vqchaos.checks.wording import counted, first_of, plural, where
+from vqchaos.checks.base import OF_REPLICA, Check, Phase, ReplicaName, Result
+from vqchaos.checks.wording import counted, first_of, never_answered, plural, where
 from vqchaos.stats import samples_for
 from vqchaos.units import Share, format_share
 from vqchaos.view import RunView
@@ -37,6 +37,7 @@ class Outcomes(Check):
     type: Literal["outcomes"] = "outcomes"
     phase: Phase | Literal["all"] = Field(default="fault", description="all: the whole run")
     workload: str | None = Field(default=None, description="null: all of them together")
+    replica: ReplicaName | None = Field(default=None, description=OF_REPLICA)
     allow: list[Outcome] | None = Field(
         default=None, description="Every other outcome fails; ok is always allowed"
     )
@@ -56,7 +57,7 @@ class Outcomes(Check):
         return self
 
     def describe(self) -> str:
-        place = where(self.phase, self.workload)
+        place = self._place()
         if self.allow is not None:
             return f"in {place} only {', '.join(self._allowed())}"
         if self.forbid is not None:
@@ -69,8 +70,10 @@ class Outcomes(Check):
         return max(samples_for(_strictness(o, limit)) for o, limit in self.share.items())
 
     def judge(self, run: RunView) -> Result:
-        requests = run.select(self.phase, self.workload)
-        place = where(self.phase, self.workload)
+        if why := never_answered(run, self.replica):
+            return Result("unknown", why, limit=self._limit(), unit="count")
+        requests = run.select(self.phase, self.workload, self.replica)
+        place = self._place()
         if not requests:
             return Result("unknown", f"no request in {place}", limit=self._limit(), unit="count")
         if self.share is not None:
@@ -100,8 +103,8 @@ class Outcomes(Check):
                       counted(requests), limit)  # fmt: skip
 
     def _judge_share(self, run: RunView, limits: dict[Outcome, float]) -> Result:
-        requests = run.select(self.phase, self.workload)
-        place, total = where(self.phase, self.workload), len(requests)
+        requests = run.select(self.phase, self.workload, self.replica)
+        place, total = self._place(), len(requests)
         counts = Counter(r.outcome for r in requests)
         seen = {o: counts[o] / total for o in limits}
         observed = ", ".join(f"{o} {format_share(seen[o])}" for o in limits)
@@ -127,6 +130,9 @@ class Outcomes(Check):
             ]
             return Result("fail", f"{text}; {first_of(wrong)}", observed, self._limits(), "share")
         return Result("pass", text, observed, self._limits(), "share")
+
+    def _place(self) -> str:
+        return where(self.phase, self.workload, self.replica)
 
     def _allowed(self) -> list[str]:
         return list(dict.fromkeys(["ok", *(self.allow or [])]))

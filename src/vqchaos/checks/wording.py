@@ -7,13 +7,27 @@ from collections.abc import Iterable, Sequence
 
 from vqchaos.history.events import Request
 from vqchaos.units import format_duration
-from vqchaos.view import RunView
+from vqchaos.view import NOBODY, RunView
 
 
-def where(phase: str, workload: str | None) -> str:
-    """``the fault phase``, ``the fault phase of workload 'chat'``."""
+def where(phase: str, workload: str | None, replica: str | None = None) -> str:
+    """``the fault phase``, ``the fault phase of workload 'chat' from replica 'server-2'``."""
     place = "the whole run" if phase == "all" else f"the {phase} phase"
-    return place if workload is None else f"{place} of workload '{workload}'"
+    if workload is not None:
+        place += f" of workload '{workload}'"
+    return place if replica is None else f"{place} from replica '{replica}'"
+
+
+def never_answered(run: RunView, replica: str | None) -> str | None:
+    """Why nothing can be said of this replica; None if it answered at all."""
+    if replica is None or replica in run.replicas or (replica == NOBODY and run.replicas):
+        return None
+    if not run.replicas:
+        return (
+            "no answer says which replica it came from (`replica_header` in the stack's file "
+            "names the header that does)"
+        )
+    return f"replica '{replica}' answered nothing in the whole run; seen: {', '.join(run.replicas)}"
 
 
 def plural(count: int, word: str) -> str:

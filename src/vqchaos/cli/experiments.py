@@ -185,6 +185,8 @@ def plan(
     if experiment.hypothesis:
         print(f"hypothesis: {experiment.hypothesis}")
     print(f"stack: {opened.name} ({opened.kind}), clients at {opened.endpoints.client_url}")
+    for ref in opened.links():
+        print(f"link {ref.link}: {ref}" + ("" if ref.replica else f" ({ref.name})"))
     for name, load in experiment.traffic().items():
         how = "streamed" if load.stream else "not streamed"
         print(f"workload {name}: {load.rate:g}/s {load.api}, {load.arrivals}, {how}")

@@ -18,6 +18,7 @@ from pydantic import (
 
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError, StackError, VqchaosError
+from vqchaos.faults._replica import REPLICA_SCHEMA, Replica
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.container_protocols import ContainerRef, ContainerState
 from vqchaos.stack.protocols import Capability
@@ -28,23 +29,13 @@ _PATIENCE = 10.0  # seconds for Docker to show what was done
 ContainerRole = Literal["server", "router", "proxy"]
 
 
-def _replica(value: object) -> object:
-    """One message, where a union would give two."""
-    number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if number or value in ("any", "all"):
-        return value
-    raise ValueError("expected a number from 1, any or all")
-
-
 class Target(BaseModel):
     """Which containers: a role's replicas. ``any`` is drawn from the run's seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     role: ContainerRole = Field(default="server", description="server, router or proxy")
-    replica: Annotated[int | Literal["any", "all"], BeforeValidator(_replica)] = Field(
-        default="all", description="A number from 1, any or all"
-    )
+    replica: Replica = Field(default="all", description="A number from 1, any or all")
     count: Annotated[int, Field(ge=1)] = Field(default=1, description="How many, with any")
 
     @model_validator(mode="after")
@@ -74,12 +65,7 @@ _SCHEMA = {
             "additionalProperties": False,
             "properties": {
                 "role": _ROLES,
-                "replica": {
-                    "anyOf": [
-                        {"type": "integer", "minimum": 1},
-                        {"type": "string", "enum": ["any", "all"]},
-                    ]
-                },
+                "replica": REPLICA_SCHEMA,
                 "count": {"type": "integer", "minimum": 1},
             },
         },

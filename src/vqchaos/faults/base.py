@@ -10,7 +10,7 @@ process after a crash, and otherwise look only at the world. ``revert`` is idemp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
@@ -23,6 +23,7 @@ from vqchaos.stack.protocols import (
     Capability,
     ProcessControl,
     ProxyControl,
+    ProxyRef,
     ServerControl,
     StartOverride,
     Toxic,
@@ -40,6 +41,10 @@ class World(Protocol):
 
     @property
     def proxy(self) -> ProxyControl: ...
+
+    def links(self) -> Sequence[ProxyRef]: ...
+
+    def proxy_called(self, name: str) -> ProxyControl: ...
 
     @property
     def processes(self) -> ProcessControl: ...
@@ -117,6 +122,10 @@ class Fault(BaseModel):
         """As ``held``, unless the settings decide (``command``)."""
         return self.held
 
+    def needed(self) -> frozenset[Capability]:
+        """As ``needs``, unless the settings ask for more."""
+        return self.needs
+
     def longest(self) -> float:
         """Seconds that its inject, verify and undo may take together, beside the phases."""
         return 2 * self.revert_timeout
@@ -158,8 +167,8 @@ class Fault(BaseModel):
         raise NotImplementedError
 
     @classmethod
-    def from_mark(cls, toxic: Toxic) -> State | None:
-        """The state that undoes the fault of this type which left ``toxic`` in the world; None if
+    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
+        """The state that undoes the fault of this type which left ``toxic`` on that proxy; None if
         it is of another type. For a run whose ledger is lost."""
         return None
 

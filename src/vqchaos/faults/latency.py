@@ -7,21 +7,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from vqchaos.errors import FaultError
-from vqchaos.faults._proxy import take_off
-from vqchaos.faults.base import Fault, State, Ticket, Verification, World
-from vqchaos.stack.protocols import Capability, Toxic
+from vqchaos.faults._proxy import UNTIMED, ProxyFault, each, proxies, take_off, where
+from vqchaos.faults.base import State, Ticket, Verification, World
+from vqchaos.stack.protocols import Toxic
 from vqchaos.units import Duration, Share, format_duration
 
 
-class Latency(Fault):
+class Latency(ProxyFault):
     """Delays what passes the proxy. Toxiproxy delays each chunk against its own arrival: the time
     to the first token moves, the time between tokens does not (``jitter`` moves both)."""
 
-    held: ClassVar[bool] = True
-    family: ClassVar[str] = "network"
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.PROXY})
-    summary: ClassVar[str] = "Delays what passes the proxy between clients and the server."
+    summary: ClassVar[str] = "Delays what passes the proxy on the way to the server or a replica."
     graceful: ClassVar[str] = "Answers come later by about the delay; none fails."
 
     type: Literal["latency"]
@@ -37,32 +33,35 @@ class Latency(Fault):
         return Toxic(mark, "latency", self.stream, self.toxicity, attributes)
 
     def target_name(self) -> str | None:
-        return f"clients → server, {self.stream}"
+        return f"{super().target_name()}, {self.stream}"
 
     def plan(self, world: World) -> list[str]:
-        if not world.proxy.exists():
-            raise FaultError("the proxy is not there", hint="bring the stack up: `vqchaos up`")
+        self._planned(world)
+        delay = format_duration(self.latency)
         return [
-            f"add a toxic: {format_duration(self.latency)} on the {self.stream}",
+            f"add a toxic: {delay} on the {self.stream}{self._place(world)}",
             "undo: remove that toxic, no other",
         ]
 
     def capture(self, world: World, ticket: Ticket) -> State:
-        if not world.proxy.exists():
-            raise FaultError("the proxy is not there", hint="bring the stack up: `vqchaos up`")
-        return {"toxic": ticket.mark, "token": ticket.token}
+        names = [ref.name for ref in self._pick(world, ticket.seed)]
+        return {"proxies": names, "toxic": ticket.mark, "token": ticket.token}
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         effect()
-        world.proxy.add(self._toxic(state["toxic"]))
+        for proxy in proxies(world, state):
+            proxy.add(self._toxic(state["toxic"]))
 
     def verify(self, world: World, state: State) -> Verification:
         wanted = self._toxic(state["toxic"])
-        found = next((t for t in world.proxy.toxics() if t.name == wanted.name), None)
-        if found is None:
-            return Verification("no", "the proxy does not list the toxic")
-        if dict(found.attributes) != dict(wanted.attributes) or found.stream != wanted.stream:
-            return Verification("no", f"the proxy lists it otherwise: {dict(found.attributes)}")
+        for proxy in proxies(world, state):
+            found = next((t for t in proxy.toxics() if t.name == wanted.name), None)
+            if found is None:
+                return Verification("no", "the proxy does not list the toxic")
+            if dict(found.attributes) != dict(wanted.attributes) or found.stream != wanted.stream:
+                return Verification("no", f"the proxy lists it otherwise: {dict(found.attributes)}")
+        if self.link != "client-router":
+            return Verification("yes", f"the proxy lists the toxic; {UNTIMED}")
         least = max(0.0, self.latency - self.jitter)
         took = world.proxy.timed_connect(timeout=self.latency + self.jitter + 5.0)
         if took is None:
@@ -73,20 +72,21 @@ class Latency(Fault):
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        return take_off(world, state["toxic"])
+        return each(world, state, lambda proxy: take_off(proxy, state["toxic"]))
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
-        if not world.proxy.exists():
+        there = [proxy for proxy in proxies(world, state) if proxy.exists()]
+        if not there:
             return Verification("yes", "the proxy is gone, and its toxics with it")
-        if any(t.name == state["toxic"] for t in world.proxy.toxics()):
+        if any(t.name == state["toxic"] for proxy in there for t in proxy.toxics()):
             return Verification("no", "the proxy still lists the toxic")
         return Verification("yes", "the proxy lists it no more")
 
     @classmethod
-    def from_mark(cls, toxic: Toxic) -> State | None:
-        return {"toxic": toxic.name} if toxic.type == "latency" else None
+    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
+        return {"proxies": [proxy], "toxic": toxic.name} if toxic.type == "latency" else None
 
     @classmethod
     def manual(cls, state: State) -> list[str]:
-        return [f"delete the toxic {state['toxic']} from the stack's proxy (toxiproxy-cli toxic)"]
+        return [f"delete the toxic {state['toxic']} from {where(state)} (toxiproxy-cli toxic)"]

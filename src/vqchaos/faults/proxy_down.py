@@ -6,53 +6,59 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from vqchaos.errors import FaultError
-from vqchaos.faults._proxy import RESTARTED, take_off
-from vqchaos.faults.base import Fault, State, Ticket, Verification, World
-from vqchaos.stack.protocols import Capability, Toxic
+from vqchaos.faults._proxy import (
+    RESTARTED,
+    UNTIMED,
+    ProxyFault,
+    each,
+    proxies,
+    take_off,
+    where,
+)
+from vqchaos.faults.base import State, Ticket, Verification, World
+from vqchaos.stack.protocols import ProxyControl, ProxyRef, Toxic
 
 
-class ProxyDown(Fault):
+class ProxyDown(ProxyFault):
     """Disables the proxy: live connections are closed, new ones refused. A toxic that does nothing
     (``noop``) is its mark there: whoever finds it knows why the proxy is off, and until when."""
 
-    held: ClassVar[bool] = True
     cuts_streams: ClassVar[bool] = True
-    family: ClassVar[str] = "network"
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.PROXY})
     summary: ClassVar[str] = "Closes the proxy: live connections are cut, new ones refused."
     graceful: ClassVar[str] = "Clients are refused at once, none hangs; all is well right after."
 
     type: Literal["proxy_down"]
 
-    def target_name(self) -> str | None:
-        return "clients → server"
-
     def plan(self, world: World) -> list[str]:
-        if not world.proxy.exists():
-            raise FaultError("the proxy is not there", hint="bring the stack up: `vqchaos up`")
-        if not world.proxy.enabled():
-            raise FaultError("the proxy is off already", hint="enable it, or `vqchaos down` and up")
-        return ["mark the proxy, and disable it", "undo: enable it again, remove the mark"]
+        _require_on(world, self._planned(world))
+        return [
+            f"mark the proxy, and disable it{self._place(world)}",
+            "undo: enable it again, remove the mark",
+        ]
 
     def capture(self, world: World, ticket: Ticket) -> State:
-        if not world.proxy.exists():
-            raise FaultError("the proxy is not there", hint="bring the stack up: `vqchaos up`")
+        refs = self._pick(world, ticket.seed)
+        _require_on(world, refs)
         return {
-            "enabled": world.proxy.enabled(),
+            "proxies": [ref.name for ref in refs],
+            "enabled": True,  # 0.1 took on a proxy that was off, too
             "mark": ticket.mark,
             "token": ticket.token,
         }
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
-        if not state["enabled"]:
-            raise FaultError("the proxy is off already")
-        world.proxy.add(Toxic(state["mark"], "noop", "downstream", 1.0, {}))
+        marked = proxies(world, state)
+        for proxy in marked:
+            proxy.add(Toxic(state["mark"], "noop", "downstream", 1.0, {}))
         effect()
-        world.proxy.set_enabled(False)
+        for proxy in marked:
+            proxy.set_enabled(False)
 
     def verify(self, world: World, state: State) -> Verification:
-        if world.proxy.enabled():
+        if any(proxy.enabled() for proxy in proxies(world, state)):
             return Verification("no", "the proxy is still enabled")
+        if self.link != "client-router":
+            return Verification("yes", f"the proxy is off; {UNTIMED}")
         took = world.proxy.timed_connect(timeout=1.0)
         if took is not None:
             return Verification("no", "a request still went through")
@@ -60,30 +66,41 @@ class ProxyDown(Fault):
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        if world.proxy.revive():
-            world.proxy.set_enabled(state["enabled"])
-            return RESTARTED
-        if not world.proxy.exists():
-            return "the proxy is gone; there is nothing to enable"
-        if state["enabled"]:
-            world.proxy.set_enabled(True)
-        note = take_off(world, state["mark"])
-        return note if state["enabled"] else "the proxy was off before the run; it stays off"
+        def undo(proxy: ProxyControl) -> str:
+            if proxy.revive():
+                proxy.set_enabled(state["enabled"])
+                return RESTARTED
+            if not proxy.exists():
+                return "the proxy is gone; there is nothing to enable"
+            if state["enabled"]:
+                proxy.set_enabled(True)
+            note = take_off(proxy, state["mark"])
+            return note if state["enabled"] else "the proxy was off before the run; it stays off"
+
+        return each(world, state, undo)
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
-        if not world.proxy.exists():
+        there = [proxy for proxy in proxies(world, state) if proxy.exists()]
+        if not there:
             return Verification("yes", "the proxy is gone")
-        if world.proxy.enabled() != state["enabled"]:
+        if state["enabled"] and not all(proxy.enabled() for proxy in there):
             return Verification("no", "the proxy is not as it was before")
-        if any(toxic.name == state["mark"] for toxic in world.proxy.toxics()):
+        if any(toxic.name == state["mark"] for proxy in there for toxic in proxy.toxics()):
             return Verification("no", "the proxy is as before, but for the mark on it")
         return Verification("yes", "the proxy is as it was before")
 
     @classmethod
-    def from_mark(cls, toxic: Toxic) -> State | None:
-        return {"enabled": True, "mark": toxic.name} if toxic.type == "noop" else None
+    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
+        if toxic.type != "noop":
+            return None
+        return {"proxies": [proxy], "enabled": True, "mark": toxic.name}
 
     @classmethod
     def manual(cls, state: State) -> list[str]:
-        return ["enable the stack's proxy (toxiproxy-cli toggle)"] if state["enabled"] else []
+        return [f"enable {where(state)} (toxiproxy-cli toggle)"] if state["enabled"] else []
+
+
+def _require_on(world: World, refs: list[ProxyRef]) -> None:
+    if not all(world.proxy_called(ref.name).enabled() for ref in refs):
+        raise FaultError("the proxy is off already", hint="enable it, or `vqchaos down` and up")

@@ -10,8 +10,8 @@ Phases, in order: warmup, baseline, fault, recovery, settle. A quiet canary lies
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 SCHEMA = 1
 PHASES = ("warmup", "baseline", "fault", "recovery", "settle")
@@ -109,6 +109,7 @@ class Request(Event):
     completion_tokens: int | None = None
     detail: str = ""  # what went wrong, in a few words
     excerpt: str = ""  # start of the text or error body, at most 120 characters, data only
+    replica: str | None = None  # who answered, as the stack's `replica_header` said
 
     @property
     def known(self) -> float:
@@ -364,36 +365,3 @@ ALL: tuple[type[Event], ...] = (
     Note,
 )
 TYPES: dict[str, type[Event]] = {cls.type: cls for cls in ALL}
-
-
-def encode(event: Event) -> dict[str, Any]:
-    """The event as one JSON object, floats rounded to 0.1 ms."""
-    out: dict[str, Any] = {"t": _round(event.t), "type": event.type}
-    for f in fields(event):
-        if f.name != "t":
-            out[f.name] = _round(getattr(event, f.name))
-    return out
-
-
-def decode(data: dict[str, Any]) -> Event | None:
-    """The event of a JSON object; None for a type this version does not know.
-
-    Raises TypeError when a required key is missing.
-    """
-    cls = TYPES.get(str(data.get("type")))
-    if cls is None:
-        return None
-    names = {f.name for f in fields(cls)}
-    return cls(**{key: value for key, value in data.items() if key in names})
-
-
-# Wall-clock and log-probability floats keep more digits than moments do.
-_EXACT = 1e6
-
-
-def _round(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if abs(value) >= _EXACT else round(value, 6)
-    if isinstance(value, list):
-        return [_round(item) for item in value]
-    return value

@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from vqchaos.history.events import SCHEMA, Event, RunStarted, decode, encode
+from vqchaos.history.coding import decode, encode
+from vqchaos.history.events import SCHEMA, Event, RunStarted
 
 
 class HistoryError(ValueError):

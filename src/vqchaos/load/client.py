@@ -116,6 +116,7 @@ class _Seen:
     status: int | None = None
     content_type: str = ""
     retry_after: bool = False
+    replica: str | None = None
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -128,10 +129,12 @@ class Client:
         origin: float,
         headers: Mapping[str, str],
         ca_file: str | None = None,
+        replica_header: str | None = None,
         issued: Container[str] = frozenset(),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._origin = origin
+        self._replica_header = replica_header
         self._issued = issued
         self._now = now
         self.redact = Redactor(headers.values())
@@ -211,6 +214,7 @@ class Client:
             seen.status = response.status
             seen.content_type = response.headers.get("Content-Type", "").strip().lower()
             seen.retry_after = "Retry-After" in response.headers
+            seen.replica = self._replica_of(response)
             success = 200 <= response.status < 300
             if success and call.stream and seen.content_type.startswith("text/event-stream"):
                 await self._stream(response, flight, seen)
@@ -267,8 +271,15 @@ class Client:
             completion_tokens=answer.completion_tokens,
             detail=self.redact(detail),
             excerpt=self.redact(excerpt(exchange)),
+            replica=seen.replica,
         )
         return request, _json(seen.body)
+
+    def _replica_of(self, response: aiohttp.ClientResponse) -> str | None:
+        """As its header says; what a name may not hold is cleaned away."""
+        if self._replica_header is None:
+            return None
+        return self.redact(one_line(response.headers.get(self._replica_header, ""), 64)) or None
 
     def _relative(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._origin

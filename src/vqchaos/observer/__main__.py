@@ -79,7 +79,11 @@ async def _observe(outbox: Any) -> BaseException | None:
         _tune()
         issue = Issuer()
         async with Client(
-            origin=job.origin, headers=job.headers, ca_file=job.ca_file, issued=issue
+            origin=job.origin,
+            headers=job.headers,
+            ca_file=job.ca_file,
+            replica_header=job.replica_header,
+            issued=issue,
         ) as client:
             observer = Observer(job, outbox, client, issue)
             loop.add_signal_handler(signal.SIGTERM, observer.stop)

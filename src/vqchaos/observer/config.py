@@ -58,6 +58,7 @@ class ObserverConfig:
             model=ends.model,
             headers=dict(ends.headers),
             ca_file=ends.ca_file,
+            replica_header=ends.replica_header,
             plans=plans,
             canaries=canaries,
             health_interval=s.health_interval,
@@ -94,6 +95,7 @@ class Job:
     processes_interval: float
     launcher_events: str | None
     docker: DockerSource | None = None
+    replica_header: str | None = None
 
     def dumps(self) -> str:
         """One line of JSON, with the secrets."""

@@ -17,7 +17,8 @@ from typing import IO, Any
 
 import vqchaos
 from vqchaos.errors import VqchaosError
-from vqchaos.history.events import Event, decode
+from vqchaos.history.coding import decode
+from vqchaos.history.events import Event
 from vqchaos.observer.config import ObserverConfig
 from vqchaos.text import one_line
 

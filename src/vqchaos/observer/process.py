@@ -9,7 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from vqchaos.history.events import CanaryProbe, Event, Request, encode
+from vqchaos.history.coding import encode
+from vqchaos.history.events import CanaryProbe, Event, Request
 from vqchaos.load.client import PATHS, Call, Client, Flight
 from vqchaos.load.generator import Generator, Issuer
 from vqchaos.observer.config import CANARY_DEADLINE, Job

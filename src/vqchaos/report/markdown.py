@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqchaos.report.words import MARKS, counts, quantity, recovery_line, timeline
+from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
@@ -48,6 +48,7 @@ def run_summary(verdict: Verdict) -> str:
             )
             out.append("| " + " | ".join(cells) + " |")
         out.append("")
+    out += _replicas(verdict)
     out += _outcomes(verdict)
     if verdict["findings"]:
         out += ["### Findings", ""]
@@ -120,6 +121,14 @@ def _open(bound: float | None) -> str:
 
 def _at(seconds: float) -> str:
     return "0.0" if seconds == 0 else f"{seconds:+.1f}"
+
+
+def _replicas(verdict: Verdict) -> list[str]:
+    columns, rows = replica_table(verdict)
+    if not rows:
+        return []
+    lines = [columns, ["---"] * len(columns), *([escape(c) or "-" for c in row] for row in rows)]
+    return [*("| " + " | ".join(line) + " |" for line in lines), ""]
 
 
 def _outcomes(verdict: Verdict) -> list[str]:

@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from vqchaos.report.markdown import not_passed, set_recovery
-from vqchaos.report.words import MARKS, counts, quantity, recovery_line, timeline
+from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 Verdict = Mapping[str, Any]
 STYLES = {"pass": "green", "unknown": "yellow", "fail": "red", "skipped": "dim"}
 _BAR = 26
+_PLACE = ("phase", "workload", "replica")
 _SET_WHY = 160  # characters a run in a set's table; its own table says the rest
 
 
@@ -51,6 +52,8 @@ def render_run(verdict: Verdict, folder: Path | None = None) -> RenderableType:
         parts += [_checks(verdict), Text("")]
     if verdict["outcomes"]:
         parts += [_traffic(verdict), Text("")]
+    if replica_table(verdict)[1]:
+        parts += [_replicas(verdict), Text("")]
     if verdict["findings"]:
         parts.append(Text("findings", style="bold"))
         parts += [_bullet(f"{f['kind']}: {f['text']}", "") for f in verdict["findings"]]
@@ -164,7 +167,7 @@ def _checks(verdict: Verdict) -> RenderableType:
     out: list[RenderableType] = []
     for check in verdict["checks"]:
         name = Text(one_line(check["name"]), style="bold")
-        place = [one_line(p) for p in (check["phase"], check["workload"]) if p]
+        place = [one_line(p) for k in _PLACE if (p := check.get(k))]
         if place:
             name.append(f"  {', '.join(place)}", style="not bold dim")
         found = Text.assemble(
@@ -204,4 +207,15 @@ def _traffic(verdict: Verdict) -> Table:
                 Text(one_line(counts(outcomes))),
             )
             shown = ""
+    return table
+
+
+def _replicas(verdict: Verdict) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    columns, rows = replica_table(verdict)
+    for name in columns:
+        inside = name not in (columns[0], columns[-1])
+        table.add_column(name, justify="right" if inside else "left", no_wrap=inside)
+    for row in rows:
+        table.add_row(*(Text(one_line(cell, 64)) for cell in row))
     return table

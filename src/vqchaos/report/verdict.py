@@ -39,11 +39,15 @@ class CheckRow:
     unit: str
     why: str
     known: dict[str, str] | None = None
+    replica: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """All of verdict.json. Moments are seconds since the run's start, rounded to 1 ms."""
+    """All of verdict.json. Moments are seconds since the run's start, rounded to 1 ms.
+
+    ``by_replica`` holds the clients' requests by who answered → phase → outcome → count; what
+    nobody answered is under ``none``. It is empty if no answer named a replica."""
 
     schema: int = SCHEMA
     vqchaos_version: str
@@ -67,7 +71,7 @@ class Judgement:
     recovery: dict[str, Any]
     outcomes: dict[str, dict[str, dict[str, int]]]
     latency: dict[str, dict[str, dict[str, float | None]]]
-    by_replica: dict[str, Any] = field(default_factory=dict)
+    by_replica: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
     leftovers: list[dict[str, str]] = field(default_factory=list)
     residue: list[dict[str, str]] = field(default_factory=list)

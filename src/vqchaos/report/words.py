@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from vqchaos.history.events import PHASES
 from vqchaos.recovery import STAGES
 from vqchaos.units import format_duration, format_share
+from vqchaos.view import NOBODY
 
 MARKS = {"pass": "✓", "unknown": "?", "fail": "✗", "skipped": "-"}
 Verdict = Mapping[str, Any]
@@ -87,3 +90,28 @@ def counts(outcomes: Mapping[str, int]) -> str:
     """What was not ok: ``12 refused, 1 hung``; the most frequent first."""
     bad = sorted(((n, o) for o, n in outcomes.items() if o != "ok"), key=lambda x: (-x[0], x[1]))
     return ", ".join(f"{n} {o}" for n, o in bad)
+
+
+_MOST_REPLICAS = 8  # rows; a header that is no replica's name has thousands of values
+
+
+def replica_table(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
+    """(columns, rows): a row a replica, in each phase how many of its answers were ok of all.
+    Empty where there are not two replicas to tell apart."""
+    found: Mapping[str, Mapping[str, Mapping[str, int]]] = verdict.get("by_replica") or {}
+    if len(found.keys() - {NOBODY}) < 2:
+        return [], []
+    phases = [p for p in PHASES if any(p in replica for replica in found.values())]
+    rows = []
+    for name, seen in list(found.items())[:_MOST_REPLICAS]:
+        cells = [
+            f"{seen[p].get('ok', 0)} of {sum(seen[p].values())}" if p in seen else "-"
+            for p in phases
+        ]
+        total = Counter[str]()
+        for outcomes in seen.values():
+            total.update(outcomes)
+        rows.append([name, *cells, counts(total)])
+    if len(found) > _MOST_REPLICAS:
+        rows.append([f"{len(found) - _MOST_REPLICAS} more", *("" for _ in phases), ""])
+    return ["answered by", *phases, "not ok"], rows

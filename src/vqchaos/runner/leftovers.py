@@ -6,9 +6,9 @@ import contextlib
 
 from vqchaos.errors import StackError
 from vqchaos.ledger import Ledger
-from vqchaos.runner.marks import parse
+from vqchaos.runner.marks import on_proxies
 from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
-from vqchaos.stack.protocols import Capability, Item, ProxyControl, Stack
+from vqchaos.stack.protocols import Capability, Item, Stack
 
 
 def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
@@ -20,7 +20,7 @@ def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
     ]
     missing = stack.missing()
     if Capability.PROXY not in missing:
-        items += _toxics(stack.proxy)
+        items += _toxics(stack)
     if Capability.STARTUP not in missing:
         for token in sorted(tokens):
             path = stack.server.scratch(token)
@@ -33,14 +33,17 @@ def leftovers(stack: Stack, ledger: Ledger, tokens: set[str]) -> list[Item]:
     return items
 
 
-def _toxics(proxy: ProxyControl) -> list[Item]:
+def _toxics(stack: Stack) -> list[Item]:
     """With our mark. A Toxiproxy that cannot be asked shows none; a fault of ours on it is still
     in the ledger then."""
+    places = {ref.name: ref for ref in stack.links()}
     with contextlib.suppress(StackError):
-        if proxy.exists():
-            return [
-                Item("toxic", toxic.name, f"{toxic.type} on the {toxic.stream}")
-                for toxic in proxy.toxics()
-                if parse(toxic) is not None
-            ]
+        return [
+            Item(
+                "toxic",
+                places[mark.proxy].toxic_name(mark.toxic),
+                f"{mark.toxic.type} on the {mark.toxic.stream}",
+            )
+            for mark in on_proxies(stack)
+        ]
     return []

@@ -23,9 +23,10 @@ _NAME = re.compile(r"vqchaos\.(?P<run>[^.\s]{1,200})\.(?P<number>\d{1,6})\.(?P<d
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One toxic with a name of ours. ``deadline`` in Unix seconds."""
+    """One toxic with a name of ours, on that proxy. ``deadline`` in Unix seconds."""
 
     toxic: Toxic
+    proxy: str
     run: str
     number: int
     deadline: float
@@ -39,27 +40,36 @@ class Marks:
     live: list[Mark] = field(default_factory=list)
 
 
-def parse(toxic: Toxic) -> Mark | None:
+def parse(toxic: Toxic, proxy: str) -> Mark | None:
     """The mark that this toxic is; None for a stranger's."""
     found = _NAME.fullmatch(toxic.name)
     if found is None:
         return None
-    return Mark(toxic, found["run"], int(found["number"]), float(found["deadline"]))
+    return Mark(toxic, proxy, found["run"], int(found["number"]), float(found["deadline"]))
 
 
 def find(stack: Stack, ledger: Ledger, clock: Clock) -> Marks:
     """Raises StackError if the proxy's API does not answer."""
     marks = Marks()
-    if Capability.PROXY in stack.missing() or not stack.proxy.exists():
-        return marks
     known = {(entry.run, entry.number) for entry in ledger.in_force()}
     now = clock.wall()
-    for toxic in stack.proxy.toxics():
-        mark = parse(toxic)
-        if mark is None or (mark.run, mark.number) in known:
+    for mark in on_proxies(stack):
+        if (mark.run, mark.number) in known:
             continue
         (marks.expired if mark.deadline < now else marks.live).append(mark)
     return marks
+
+
+def on_proxies(stack: Stack) -> list[Mark]:
+    """Every toxic of ours, of any run, on any proxy of the stack."""
+    if Capability.PROXY in stack.missing():
+        return []
+    found = []
+    for ref in stack.links():
+        proxy = stack.proxy_called(ref.name)
+        if proxy.exists():
+            found += [mark for toxic in proxy.toxics() if (mark := parse(toxic, ref.name))]
+    return found
 
 
 def revert(
@@ -71,7 +81,7 @@ def revert(
 
 def entry_of(mark: Mark) -> Entry:
     """What its ledger entry said, as far as the toxic tells."""
-    kind, state = _fault_of(mark.toxic)
+    kind, state = _fault_of(mark.toxic, mark.proxy)
     return Entry(
         id=f"{mark.run}.{mark.number}",
         run=mark.run,
@@ -86,10 +96,10 @@ def entry_of(mark: Mark) -> Entry:
     )
 
 
-def _fault_of(toxic: Toxic) -> tuple[str, State]:
+def _fault_of(toxic: Toxic, proxy: str) -> tuple[str, State]:
     for name, cls in REGISTRY.items():
-        state = cls.from_mark(toxic)
+        state = cls.from_mark(toxic, proxy)
         if state is not None:
             return name, state
     # Of a version that knows more types: every one of them is undone by removing its toxic.
-    return "latency", {"toxic": toxic.name}
+    return "latency", {"proxies": [proxy], "toxic": toxic.name}

@@ -97,7 +97,7 @@ class SetOptions:
 def lacking(fault: Fault, stack: Stack) -> list[str]:
     """Why this stack cannot do this fault; empty if it can."""
     missing = stack.missing()
-    return [f"{fault.type} needs {need}: {missing[need]}" for need in fault.needs & set(missing)]
+    return [f"{fault.type} needs {need}: {missing[need]}" for need in fault.needed() & set(missing)]
 
 
 def sort_out(

@@ -24,9 +24,10 @@ from vqchaos.stack.protocols import (
     ProbeSources,
     ProcessControl,
     ProxyControl,
+    ProxyRef,
     ServerControl,
 )
-from vqchaos.stack.readers import look_at_proxy
+from vqchaos.stack.readers import look_at_proxies
 
 _NOT_YET = "not in this version of vqchaos for attached stacks"
 
@@ -60,6 +61,7 @@ class AttachStack:
     def missing(self) -> Mapping[Capability, str]:
         file = self.file
         lacks = {
+            **reach.lacks(self.file),
             Capability.CONTAINERS: "an attached stack names no containers; `kind: docker` does",
             Capability.MODEL_FILES: _NOT_YET,
             Capability.MEMORY_LIMIT: "nothing that vqchaos controls limits this server's memory",
@@ -70,8 +72,6 @@ class AttachStack:
             if file.process
             else "the stack file has no `process`",
         }
-        if file.proxy_api is None:
-            lacks[Capability.PROXY] = reach.NO_PROXY
         if not reach.is_here(file.direct_url or file.url):
             lacks[Capability.HOST] = "the server is on another machine"
         return lacks
@@ -79,9 +79,18 @@ class AttachStack:
     def _lack(self, capability: Capability) -> CapabilityMissing:
         return CapabilityMissing(f"{self.name}: {capability}: {self.missing()[capability]}")
 
+    def links(self) -> list[ProxyRef]:
+        return reach.links(self.file)
+
     @property
     def proxy(self) -> ProxyControl:
-        control = reach.toxiproxy(self.file)
+        return self._toxiproxy()
+
+    def proxy_called(self, name: str) -> ProxyControl:
+        return self._toxiproxy(name)
+
+    def _toxiproxy(self, name: str | None = None) -> ProxyControl:
+        control = reach.toxiproxy(self.file, name)
         if control is None:
             raise self._lack(Capability.PROXY)
         return control
@@ -109,6 +118,7 @@ class AttachStack:
             "model": self.file.model,
             "url": self.file.url,
             "versions": {"vqchaos": __version__, "python": platform.python_version()},
+            "links": reach.topology(self.file),
             "topology": ["clients", *(["toxiproxy"] if self.file.proxy_api else []), "server"],
         }
 
@@ -121,5 +131,5 @@ class AttachStack:
     def inventory(self, before: Inventory | None = None) -> Inventory:
         found = Inventory()
         if Capability.PROXY not in self.missing():
-            look_at_proxy(found, self.proxy)
+            look_at_proxies(found, self.links(), self.proxy_called)
         return found

@@ -41,6 +41,7 @@ def _without_user(url: object) -> object:
 Url = Annotated[
     str, BeforeValidator(_without_user), Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
 ]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -120,9 +121,30 @@ class ProcessSettings(Settings):
         return self
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_ONE_OR_MORE = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+ProxyName = Annotated[str, Field(pattern=r"^[^/\s]+$")]
+ProxyNames = Annotated[list[ProxyName], BeforeValidator(_listed), Field(min_length=1), _ONE_OR_MORE]
+
+
+class LinkSettings(Settings):
+    """The Toxiproxy proxies on each link. Replicas are counted in the order of ``router-replica``,
+    which should be that of the services."""
+
+    client_router: ProxyName | None = Field(default=None, alias="client-router")
+    router_replica: ProxyNames | None = Field(default=None, alias="router-replica")
+
+
 class ReachedStackFile(Settings):
     """What a stack that is reached by URLs has in common. ``url`` is where clients go, ``model``
-    the served name; ``direct_url`` is the server or router behind the Toxiproxy."""
+    the served name; ``direct_url`` is the server or router behind the Toxiproxy;
+    ``replica_header`` the response header in which a router says which replica answered.
+    ``links`` says more of that Toxiproxy: which of its proxies lead to the replicas."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     name: StackName
@@ -132,15 +154,28 @@ class ReachedStackFile(Settings):
     health_url: Url | None = None
     metrics_url: Url | None = None
     proxy_api: Url | None = None
-    proxy_name: Annotated[str, Field(pattern=r"^[^/\s]+$")] | None = None
+    proxy_name: ProxyName | None = None
+    links: LinkSettings = LinkSettings()
     api_key_env: str | None = None
     headers_env: dict[str, str] = Field(default_factory=dict)
     ca_file: str | None = None
+    replica_header: HeaderName | None = None
 
     @model_validator(mode="after")
     def _proxy_is_whole(self) -> Self:
         if (self.proxy_api is None) != (self.proxy_name is None):
             raise ValueError("proxy_api and proxy_name go together: give both or neither")
+        clients, replicas = self.links.client_router, self.links.router_replica or []
+        if (clients or replicas) and self.proxy_name is None:
+            raise ValueError("links names proxies of the Toxiproxy at proxy_api: give that too")
+        if clients not in (None, self.proxy_name):
+            raise ValueError(
+                f"links.client-router is {clients} and proxy_name {self.proxy_name}: clients go "
+                "through one proxy"
+            )
+        names = [self.proxy_name, *replicas]
+        if twice := sorted({name for name in replicas if names.count(name) > 1}):
+            raise ValueError(f"links: {', '.join(twice)} cannot be on two links at once")
         return self
 
 
@@ -156,13 +191,6 @@ class AttachStackFile(ReachedStackFile):
 ServiceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_ONE_OR_MORE = WithJsonSchema(
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-)
 ServiceNames = Annotated[
     list[ServiceName], BeforeValidator(_listed), Field(min_length=1), _ONE_OR_MORE
 ]

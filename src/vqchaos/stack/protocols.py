@@ -29,6 +29,7 @@ class Capability(StrEnum):
     MEMORY_LIMIT = "memory_limit"  # a limit that protects the host from the server
     HOST = "host"  # run commands on this machine
     CONTAINERS = "containers"  # find, stop, pause and limit the stack's containers
+    REPLICA_LINKS = "replica_links"  # a proxy of that Toxiproxy between the router and each replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Endpoints:
     model: str  # the served model name
     headers: Mapping[str, str] = field(default_factory=dict)  # secrets: never in any artifact
     ca_file: str | None = None
+    replica_header: str | None = None  # the response header that says which replica answered
 
 
 # ---------------------------------------------------------------- network
@@ -56,6 +58,31 @@ class Toxic:
     stream: str  # upstream | downstream
     toxicity: float
     attributes: Mapping[str, int]
+
+
+LinkName = Literal["client-router", "router-replica"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRef:
+    """One proxy of the stack's Toxiproxy and where it stands. ``replica`` is the one it leads to,
+    counted from 1; None on the way from clients to the router (or to the one server)."""
+
+    name: str
+    replica: int | None = None
+
+    @property
+    def link(self) -> LinkName:
+        return "client-router" if self.replica is None else "router-replica"
+
+    def __str__(self) -> str:
+        if self.replica is None:
+            return "clients → server"
+        return f"router → replica {self.replica} ({self.name})"
+
+    def toxic_name(self, toxic: Toxic) -> str:
+        """As reports name it: toxics of two proxies may be called alike."""
+        return toxic.name if self.replica is None else f"{toxic.name} on {self.name}"
 
 
 Removal = Literal["removed", "absent", "recreated", "restarted"]
@@ -89,7 +116,8 @@ class ProxyControl(Protocol):
         """False if Toxiproxy is gone or has no such proxy (its state dies with it)."""
 
     def timed_connect(self, timeout: float) -> float | None:
-        """Seconds of one small HTTP exchange through the proxy; None if it did not work."""
+        """Seconds of one small HTTP exchange through the proxy; None if it did not work. Raises
+        StackError for a proxy that only the router reaches."""
 
 
 # ---------------------------------------------------------------- processes
@@ -251,9 +279,16 @@ class Stack(Protocol):
     def missing(self) -> Mapping[Capability, str]:
         """The capabilities this stack lacks, each with the reason and how to get it."""
 
+    def links(self) -> Sequence[ProxyRef]:
+        """Every proxy that a fault may touch, the clients' first; empty without a Toxiproxy."""
+
     # Each raises CapabilityMissing where missing() names it.
     @property
-    def proxy(self) -> ProxyControl: ...
+    def proxy(self) -> ProxyControl:
+        """The one that clients go through."""
+
+    def proxy_called(self, name: str) -> ProxyControl:
+        """By Toxiproxy's name of it, from ``links`` or from a ledger."""
 
     @property
     def processes(self) -> ProcessControl: ...

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from vqchaos.errors import UsageError
 from vqchaos.stack.config import ReachedStackFile
-from vqchaos.stack.protocols import Endpoints
+from vqchaos.stack.protocols import Capability, Endpoints, ProxyRef
 
 if TYPE_CHECKING:
     from vqchaos.stack.toxiproxy import ToxiproxyControl
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 NO_PROXY = (
     "the stack file names no Toxiproxy that clients go through: add `proxy_api` and `proxy_name`"
+)
+
+NO_LINKS = (
+    "the stack file names no proxies between the router and its replicas: add "
+    "`links: {router-replica: [NAME, …]}`"
 )
 
 
@@ -34,16 +39,46 @@ def endpoints(file: ReachedStackFile, path: Path) -> Endpoints:
         model=file.model,
         headers=_headers(file, path),
         ca_file=ca_file,
+        replica_header=file.replica_header,
     )
 
 
-def toxiproxy(file: ReachedStackFile) -> ToxiproxyControl | None:
-    """None if the file names none. Not by ``endpoints``: an undo must not need the user's keys."""
+def toxiproxy(file: ReachedStackFile, name: str | None = None) -> ToxiproxyControl | None:
+    """The clients' proxy, or the one called ``name``; None if the file names no Toxiproxy. Not by
+    ``endpoints``: an undo must not need the user's keys."""
     if file.proxy_api is None or file.proxy_name is None:
         return None
     from vqchaos.stack.toxiproxy import ToxiproxyControl  # noqa: PLC0415 (imports requests)
 
-    return ToxiproxyControl(file.proxy_api.rstrip("/"), file.proxy_name, base(file.url))
+    clients = name in (None, file.proxy_name)
+    return ToxiproxyControl(
+        file.proxy_api.rstrip("/"),
+        name or file.proxy_name,
+        base(file.url) if clients else None,
+    )
+
+
+def links(file: ReachedStackFile) -> list[ProxyRef]:
+    """Every proxy that the file names, the clients' first."""
+    if file.proxy_name is None:
+        return []
+    replicas = enumerate(file.links.router_replica or [], 1)
+    return [ProxyRef(file.proxy_name), *(ProxyRef(name, number) for number, name in replicas)]
+
+
+def topology(file: ReachedStackFile) -> dict[str, list[str]]:
+    """Link → the names of its proxies, for stack.json."""
+    found: dict[str, list[str]] = {}
+    for ref in links(file):
+        found.setdefault(ref.link, []).append(ref.name)
+    return found
+
+
+def lacks(file: ReachedStackFile) -> dict[Capability, str]:
+    """What the file does not name of a Toxiproxy, each with how to get it."""
+    if file.proxy_api is None:
+        return {Capability.PROXY: NO_PROXY, Capability.REPLICA_LINKS: NO_PROXY}
+    return {} if file.links.router_replica else {Capability.REPLICA_LINKS: NO_LINKS}
 
 
 def is_here(url: str) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -14,7 +14,7 @@ import psutil
 from vqchaos.errors import StackError
 from vqchaos.stack.environ import TOKEN_VARIABLE, variable
 from vqchaos.stack.inventory import ANSWERS, MARK, STRANGER, Inventory, Thing
-from vqchaos.stack.protocols import ProxyControl, Toxic
+from vqchaos.stack.protocols import ProxyControl, ProxyRef, Toxic
 from vqchaos.units import format_size
 
 _FAULTS = f"{STRANGER} (the program of a fault)"
@@ -23,27 +23,36 @@ _MIB = 1024**2
 _LIMITS = ("cpu.max", "memory.max", "memory.high")
 
 
-def look_at_proxy(inventory: Inventory, proxy: ProxyControl) -> None:
-    """The toxics and whether the proxy is on; if Toxiproxy gives no answer, only that."""
-    state, on, toxics = ANSWERS, False, []
+def look_at_proxies(
+    inventory: Inventory, links: Sequence[ProxyRef], control: Callable[[str], ProxyControl]
+) -> None:
+    """The toxics of each proxy and whether it is on; if Toxiproxy gives no answer, only that. It
+    is gone if the clients' proxy is, the first."""
+    state, proxies, toxics = ANSWERS, [], []
     try:
-        if proxy.exists():
-            on, toxics = proxy.enabled(), proxy.toxics()
-        else:
-            state = "gone"
+        for ref in links:
+            proxy = control(ref.name)
+            if proxy.exists():
+                value = "on" if proxy.enabled() else "off"
+                toxics += [_toxic(ref, toxic) for toxic in proxy.toxics()]
+            elif ref.replica is None:
+                state = "gone"
+                break
+            else:
+                value = "gone"
+            proxies.append(Thing("proxy", str(ref), value, ours=True))
     except StackError:
         state = "no answer"
     inventory.add("toxiproxy", [Thing("toxiproxy", "API", state, ours=False)])
     if state == ANSWERS:
-        value = "on" if on else "off"
-        inventory.add("proxy", [Thing("proxy", "clients → server", value, ours=True)])
-        inventory.add("toxic", [_toxic(toxic) for toxic in toxics])
+        inventory.add("proxy", proxies)
+        inventory.add("toxic", toxics)
 
 
-def _toxic(toxic: Toxic) -> Thing:
+def _toxic(ref: ProxyRef, toxic: Toxic) -> Thing:
     attributes = ", ".join(f"{name} {toxic.attributes[name]}" for name in sorted(toxic.attributes))
     value = f"{toxic.type} on the {toxic.stream}, toxicity {toxic.toxicity:g}, {attributes}"
-    return Thing("toxic", toxic.name, value, ours=toxic.name.startswith(MARK))
+    return Thing("toxic", ref.toxic_name(toxic), value, ours=toxic.name.startswith(MARK))
 
 
 def look_at_files(

@@ -90,13 +90,13 @@ def _words(error: Exception) -> str:
 
 class ToxiproxyControl:
     """Implements ``protocols.ProxyControl`` for the proxy called ``proxy``. ``probe_url`` is where
-    clients go, for a timed exchange through the proxy."""
+    clients go, for a timed exchange through the proxy; None for one that no client reaches."""
 
     def __init__(
         self,
         api_url: str,
         proxy: str,
-        probe_url: str,
+        probe_url: str | None,
         *,
         timeout: float = CALL_TIMEOUT,
         restart: Callable[[], None] | None = None,
@@ -109,7 +109,7 @@ class ToxiproxyControl:
             raise StackError(f"a proxy whose name holds a slash can never be deleted: {proxy!r}")
         self._base = api_url.rstrip("/")
         self._name = proxy
-        self._probe_url = probe_url.rstrip("/")
+        self._probe_url = None if probe_url is None else probe_url.rstrip("/")
         self._timeout = timeout
         self._restart = restart
         self._is_gone = gone
@@ -230,6 +230,9 @@ class ToxiproxyControl:
             raise
 
     def timed_connect(self, timeout: float) -> float | None:
+        if self._probe_url is None:
+            raise StackError(f"the port of the proxy {self._name} is not reached from here")
+
         def work() -> float:
             began = time.monotonic()
             with requests.Session() as session:

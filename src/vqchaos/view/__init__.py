@@ -2,10 +2,12 @@
 
 from vqchaos.view.faults import FaultRecord
 from vqchaos.view.frame import PhaseSpan
+from vqchaos.view.replicas import NOBODY
 from vqchaos.view.requests import Figures, figures, sent_at, stalled_at, trouble_at, ttft
 from vqchaos.view.run import RunView
 
 __all__ = [
+    "NOBODY",
     "FaultRecord",
     "Figures",
     "PhaseSpan",

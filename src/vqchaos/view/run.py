@@ -37,6 +37,9 @@ from vqchaos.stats import quantile
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
+from vqchaos.view.replicas import Counts, answered_by
+from vqchaos.view.replicas import counts as counts_by_replica
+from vqchaos.view.replicas import names as names_of_replicas
 from vqchaos.view.requests import Figures, figures, order, sent_at, stalled_at, trouble_at, ttft
 
 E = TypeVar("E", bound=Event)
@@ -181,18 +184,34 @@ class RunView:
         return out
 
     def select(
-        self, phase: str = "all", workload: str | None = None, *, cancelled: bool = False
+        self,
+        phase: str = "all",
+        workload: str | None = None,
+        replica: str | None = None,
+        *,
+        cancelled: bool = False,
     ) -> list[Request]:
-        """Requests of a phase (or ``all``) and a workload (None: every client's, no pilot); without
-        those that vqchaos cancelled, which are in no share."""
+        """Requests of a phase (or ``all``), a workload (None: every client's, no pilot) and a
+        replica that answered (None: whoever did); without those that vqchaos cancelled, which are
+        in no share."""
         return [
             r
             for (name, where), group in self._sorted_out.items()
             if phase in ("all", where)
             and (name == workload if workload is not None else name != PILOT)
             for r in group
-            if cancelled or r.outcome != "cancelled"
+            if (cancelled or r.outcome != "cancelled")
+            and (replica is None or answered_by(r) == replica)
         ]
+
+    @cached_property
+    def replicas(self) -> list[str]:
+        """The replicas that answered clients, by name."""
+        return names_of_replicas(self.select(cancelled=True))
+
+    def by_replica(self) -> Counts:
+        """The clients' requests by replica → phase → outcome → count."""
+        return counts_by_replica(self.select(cancelled=True), self.phase_of)
 
     def outcomes(self) -> dict[str, dict[str, dict[str, int]]]:
         """By workload → phase → outcome → count, the pilot's too; phases in their order."""
@@ -243,7 +262,10 @@ class RunView:
     def _baselines(self) -> dict[str, Figures]:
         return {name: figures(group) for name, group in self.baseline_requests.items()}
 
-    def baseline(self, workload: str) -> Figures:
+    def baseline(self, workload: str, replica: str | None = None) -> Figures:
+        if replica is not None:
+            found = self.baseline_requests.get(workload, [])
+            return figures(r for r in found if answered_by(r) == replica)
         return self._baselines.get(workload, Figures())
 
     @cached_property

@@ -247,7 +247,7 @@ def test_the_description_has_no_secrets_and_missing_says_how(make: Make) -> None
     stack = make(MY_API_KEY="hunter2")
     stack.paths.make()
     assert "hunter2" not in json.dumps(stack.describe())
-    assert stack.missing().keys() == {Capability.CONTAINERS}
+    assert stack.missing().keys() == {Capability.CONTAINERS, Capability.REPLICA_LINKS}
     with pytest.raises(CapabilityMissing, match="not Docker's"):
         _ = stack.containers
     bare = LocalStack(stack.file.model_copy(update={"memory_limit": None}), stack.path)

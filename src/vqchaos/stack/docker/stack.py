@@ -26,9 +26,10 @@ from vqchaos.stack.protocols import (
     ProbeSources,
     ProcessControl,
     ProxyControl,
+    ProxyRef,
     ServerControl,
 )
-from vqchaos.stack.readers import look_at_proxy
+from vqchaos.stack.readers import look_at_proxies
 
 _NOT_YET = "not in this version of vqchaos for Docker stacks"
 
@@ -73,12 +74,11 @@ class DockerStack:
 
     def missing(self) -> Mapping[Capability, str]:
         lacks = {
+            **reach.lacks(self.file),
             Capability.STARTUP: f"the faults of a start are {_NOT_YET}",
             Capability.MODEL_FILES: _NOT_YET,
             Capability.MEMORY_LIMIT: _NOT_YET,
         }
-        if self.file.proxy_api is None:
-            lacks[Capability.PROXY] = reach.NO_PROXY
         if self.remote:
             where = f"the Docker daemon is on another machine ({host()})"
             lacks[Capability.PROCESSES] = where
@@ -88,9 +88,18 @@ class DockerStack:
     def _lack(self, capability: Capability) -> CapabilityMissing:
         return CapabilityMissing(f"{self.name}: {capability}: {self.missing()[capability]}")
 
+    def links(self) -> list[ProxyRef]:
+        return reach.links(self.file)
+
     @property
     def proxy(self) -> ProxyControl:
-        control = reach.toxiproxy(self.file)
+        return self._toxiproxy()
+
+    def proxy_called(self, name: str) -> ProxyControl:
+        return self._toxiproxy(name)
+
+    def _toxiproxy(self, name: str | None = None) -> ProxyControl:
+        control = reach.toxiproxy(self.file, name)
         if control is None:
             raise self._lack(Capability.PROXY)
         return control
@@ -142,6 +151,7 @@ class DockerStack:
                 "python": platform.python_version(),
                 "docker": self.docker.version(),
             },
+            "links": reach.topology(self.file),
             "topology": way,
         }
 
@@ -158,7 +168,7 @@ class DockerStack:
     def inventory(self, before: Inventory | None = None) -> Inventory:
         found = Inventory()
         if Capability.PROXY not in self.missing():
-            look_at_proxy(found, self.proxy)
+            look_at_proxies(found, self.links(), self.proxy_called)
         things: dict[str, list[Thing]] = {"container": [], "pause": [], "limit": [], "network": []}
         try:
             for role in self.file.services.by_role():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vqchaos.stack import readers
@@ -10,7 +11,7 @@ from vqchaos.stack.local.control import LocalServer
 from vqchaos.stack.local.paths import StackPaths
 from vqchaos.stack.local.processes import ROLES, LocalProcesses
 from vqchaos.stack.local.supervisor import Supervisor
-from vqchaos.stack.protocols import ProxyControl
+from vqchaos.stack.protocols import ProxyControl, ProxyRef
 
 _HOST = "127.0.0.1"
 
@@ -18,7 +19,8 @@ _HOST = "127.0.0.1"
 def take(
     paths: StackPaths,
     model: Path | None,
-    proxy: ProxyControl,
+    links: Sequence[ProxyRef],
+    proxy_called: Callable[[str], ProxyControl],
     processes: LocalProcesses | None,
     server: LocalServer | None,
     supervisor: Supervisor,
@@ -32,7 +34,7 @@ def take(
         readers.look_at_files(found, model, before)
     found.look("mount", lambda: readers.mounts(folders))
     found.look("gpu", readers.gpus)
-    readers.look_at_proxy(found, proxy)
+    readers.look_at_proxies(found, links, proxy_called)
     if processes is not None and server is not None:
         pids = {role: [ref.pid for ref in processes.find(role)] for role in ROLES}
         launcher = supervisor.pid_of("launcher")

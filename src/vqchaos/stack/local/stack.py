@@ -13,7 +13,7 @@ import psutil
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
-from vqchaos.errors import CapabilityMissing
+from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
@@ -26,10 +26,18 @@ from vqchaos.stack.local.processes import LocalProcesses
 from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
-from vqchaos.stack.protocols import Capability, Endpoints, Item, ProbeSources, ProxyControl
+from vqchaos.stack.protocols import (
+    Capability,
+    Endpoints,
+    Item,
+    ProbeSources,
+    ProxyControl,
+    ProxyRef,
+)
 
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)($|_)", re.IGNORECASE)
 _NOT_DOCKERS = "the stack is not Docker's; only one of `kind: docker` has containers"
+_ONE_SERVER = "a local stack has one server and no router; its one link is client-router"
 _BACK = 10.0  # seconds for a restarted Toxiproxy to have its proxy
 TOOLS = "tools.json"  # in the `up` folder: which engine and Toxiproxy `up` found
 
@@ -85,7 +93,7 @@ class LocalStack:
         return f"http://127.0.0.1:{self.paths.ports().proxy_api}"
 
     def missing(self) -> Mapping[Capability, str]:
-        lacks = {Capability.CONTAINERS: _NOT_DOCKERS}
+        lacks = {Capability.CONTAINERS: _NOT_DOCKERS, Capability.REPLICA_LINKS: _ONE_SERVER}
         if self.model.folder is None:
             lacks[Capability.MODEL_FILES] = (
                 f"{self.file.model} is not downloaded yet; `vqchaos up` downloads it"
@@ -93,6 +101,14 @@ class LocalStack:
         if self.file.memory_limit is None:
             lacks[Capability.MEMORY_LIMIT] = "the stack file has no memory_limit; set one"
         return lacks
+
+    def links(self) -> list[ProxyRef]:
+        return [ProxyRef(PROXY_NAME)]
+
+    def proxy_called(self, name: str) -> ProxyControl:
+        if name != PROXY_NAME:
+            raise StackError(f"{self.name}: a local stack has one proxy, {PROXY_NAME}; not {name}")
+        return self.proxy
 
     @property
     def proxy(self) -> ProxyControl:
@@ -249,7 +265,8 @@ class LocalStack:
         return inventory.take(
             self.paths,
             self.model.folder,
-            self.proxy,
+            self.links(),
+            self.proxy_called,
             self.processes if up else None,
             self.server if up else None,
             self.supervisor,
