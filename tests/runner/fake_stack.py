@@ -3,7 +3,7 @@ server, and the observer is the real process."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class FakeStack:
     environment: str = "test"
     left: list[Item] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)  # whatever else must be as before
+    keeps_logs: Callable[[Path, float, Callable[[str], str]], list[str]] = lambda *_: []
     name: str = "fake"
     kind: str = "local"
 
@@ -96,6 +97,9 @@ class FakeStack:
 
     def describe(self) -> dict[str, object]:
         return {"name": self.name}
+
+    def keep_logs(self, run: Path, since: float, redact: Callable[[str], str]) -> list[str]:
+        return self.keeps_logs(run, since, redact)
 
     def residue(self) -> list[Item]:
         return list(self.left)

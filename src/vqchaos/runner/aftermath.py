@@ -27,6 +27,7 @@ from vqchaos.judge import judge_folder
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner import marks
 from vqchaos.runner.leftovers import leftovers
+from vqchaos.runner.logs import keep_logs
 from vqchaos.runner.undo import Undo, undo
 from vqchaos.stack.protocols import Item, Stack
 
@@ -59,6 +60,7 @@ class Story:
         self.folder = folder
         self._clock = clock
         self._writer: Writer | None = None
+        self.began = 0.0  # Unix seconds
         path = folder / "history.jsonl"
         with contextlib.suppress(OSError, HistoryError):
             events = read(path)
@@ -66,6 +68,7 @@ class Story:
                 first = events[0]
                 assert isinstance(first, RunStarted)
                 self._origin = first.started_mono
+                self.began = first.started_wall
                 self._last = events[-1].t
                 self._writer = Writer(path, resume=True)
 
@@ -180,5 +183,7 @@ def _finish(story: Story, stack: Stack, result: Healed, *, by: str, why: str) ->
     story.emit(Leftovers(t=story.t(), items=items))
     with contextlib.suppress(Exception):  # only a look; the stack may be half down
         story.emit(Residue(t=story.t(), items=[asdict(item) for item in stack.residue()]))
+    for remark in keep_logs(stack, story.folder, story.began):
+        story.emit(Note(t=story.t(), text=remark, source=by))
     story.emit(RunEnded(t=story.t(), how="died", why=why))
     story.end()

@@ -33,6 +33,7 @@ from vqchaos.runner.folder import write_experiment, write_json
 from vqchaos.runner.injection import Injection, Injector
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.leftovers import leftovers
+from vqchaos.runner.logs import keep_logs
 from vqchaos.runner.progress import Progress
 from vqchaos.runner.recorder import Recorder
 from vqchaos.runner.stop_conditions import StopConditionMet, StopWatch
@@ -84,6 +85,7 @@ class Run:
     watchdog: Guard = field(default_factory=NoGuard)
     recorder: Recorder | None = None  # while it runs
     error: Exception | None = None  # an error of vqchaos itself, for the log
+    _started: float = 0.0  # Unix seconds
 
     def execute(self) -> None:
         """From preflight to the last event. The caller holds the stack's lock."""
@@ -93,6 +95,7 @@ class Run:
         rec = Recorder(self.folder / "history.jsonl", self.clock, self.interrupts, self.progress)
         self.recorder = rec
         self.watchdog.run_begins(self.folder, self._longest())
+        self._started = self.clock.wall()
         try:
             rec.emit(
                 RunStarted(
@@ -102,7 +105,7 @@ class Run:
                     experiment=self.experiment.name,
                     stack=self.stack.name,
                     seed=self.seed,
-                    started_wall=self.clock.wall(),
+                    started_wall=self._started,
                     started_mono=rec.origin,
                 )
             )
@@ -150,6 +153,8 @@ class Run:
             try:
                 stages.clean_up()
                 observer.stop(timeout=10.0)
+                for remark in keep_logs(self.stack, self.folder, self._started):
+                    rec.emit(Note(t=rec.t(), text=remark))
             except Exception as error:
                 how, why = "error", f"{type(error).__name__}: {error}"
                 self.error = self.error or error

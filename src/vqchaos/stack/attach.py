@@ -6,7 +6,7 @@ vqchaos touches only what the stack file names; each key it lacks is told as wha
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vqchaos import __version__
@@ -121,6 +121,9 @@ class AttachStack:
             "links": reach.topology(self.file),
             "topology": ["clients", *(["toxiproxy"] if self.file.proxy_api else []), "server"],
         }
+
+    def keep_logs(self, run: Path, since: float, redact: Callable[[str], str]) -> list[str]:
+        return []
 
     def residue(self) -> list[Item]:
         return []

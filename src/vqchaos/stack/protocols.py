@@ -6,7 +6,7 @@ synchronous and bounded by a timeout of its own. All calls may raise ``StackErro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -303,6 +303,10 @@ class Stack(Protocol):
 
     def describe(self) -> dict[str, object]:
         """For stack.json: versions, model fingerprint, host facts, restart policy. No secrets."""
+
+    def keep_logs(self, run: Path, since: float, redact: Callable[[str], str]) -> list[str]:
+        """What its containers wrote since then (Unix seconds) into the run's ``logs/``: bounded,
+        cleaned, redacted. Returns remarks on what was not kept. May raise OSError too."""
 
     def residue(self) -> list[Item]:
         """The stack's own that no live server needs: orphans, their shared memory, sockets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -154,6 +154,11 @@ class DockerStack:
             "links": reach.topology(self.file),
             "topology": way,
         }
+
+    def keep_logs(self, run: Path, since: float, redact: Callable[[str], str]) -> list[str]:
+        from vqchaos.stack.docker import logs  # noqa: PLC0415 (imports docker-py)
+
+        return logs.of_run(self.file.project, self.file.services.by_role(), run, since, redact)
 
     def residue(self) -> list[Item]:
         return []  # what a container leaves goes with its cgroup and its namespaces
