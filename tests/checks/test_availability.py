@@ -37,3 +37,13 @@ def test_the_whole_run() -> None:
     world = World(rate=20).inject().fail(13, 14, "refused", who="clients")
     check = {"type": "availability", "min": "95%", "phase": "all"}
     assert result(world, check).verdict == "pass"
+
+
+def test_what_was_in_flight_at_the_injection_can_stand_apart() -> None:
+    world = World(rate=20).inject().fail(11.9, 12.0, "truncated", who="clients", after=0.5)
+    check = {"type": "availability", "min": "99.5%"}
+    whole = result(world, check)
+    assert (whole.verdict, whole.why.count("2 truncated")) == ("fail", 1)
+    apart = result(world, {**check, "in_flight": "apart"})
+    assert (apart.verdict, apart.observed) == ("pass", 1.0)
+    assert "(apart: 4 requests in flight, 2 ok, 2 truncated)" in apart.why

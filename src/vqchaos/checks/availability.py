@@ -24,6 +24,9 @@ class Availability(Check):
     phase: Phase | Literal["all"] = Field(default="fault", description="all: the whole run")
     workload: str | None = Field(default=None, description="null: all of them together")
     replica: ReplicaName | None = Field(default=None, description=OF_REPLICA)
+    in_flight: Literal["count", "apart"] = Field(
+        default="count", description="apart: requests on their way at the injection are in no share"
+    )
 
     def describe(self) -> str:
         return f"at least {format_share(self.min)} ok in {self._place()}"
@@ -34,7 +37,11 @@ class Availability(Check):
     def judge(self, run: RunView) -> Result:
         if why := never_answered(run, self.replica):
             return Result("unknown", why, None, self.min, "share")
-        requests = run.select(self.phase, self.workload, self.replica)
+        chosen = run.select(self.phase, self.workload, self.replica)
+        apart, requests = [], chosen
+        if self.in_flight == "apart":
+            apart = [r for r in chosen if run.was_in_flight(r)]
+            requests = [r for r in chosen if not run.was_in_flight(r)]
         place, total = self._place(), len(requests)
         if not total:
             return Result("unknown", f"no request in {place}", None, self.min, "share")
@@ -52,6 +59,8 @@ class Availability(Check):
                 "share",
             )
         text = f"{format_share(share)} of {plural(total, 'request')} ok in {place}, limit {limit}"
+        if apart:
+            text += f" (apart: {plural(len(apart), 'request')} in flight, {counted(apart)})"
         if share >= self.min:
             return Result("pass", text, observed, self.min, "share")
         why = f"{text}: {counted(bad)}; {first_of(bad)}"

@@ -141,14 +141,14 @@ class RunView:
     @cached_property
     def in_flight_at_injection(self) -> int | None:
         """Clients' requests on their way at the first injection; None if nothing was injected."""
-        at = self.first_injection
-        if at is None:
+        if self.first_injection is None:
             return None
-        return sum(
-            r.sent is not None and r.sent <= at < r.ended
-            for r in self.requests
-            if r.workload != PILOT
-        )
+        return sum(self.was_in_flight(r) for r in self.requests if r.workload != PILOT)
+
+    def was_in_flight(self, request: Request) -> bool:
+        """Was it on its way at the first injection?"""
+        at = self.first_injection
+        return at is not None and request.sent is not None and request.sent <= at < request.ended
 
     # ------------------------------------------------------------ requests
 
