@@ -263,13 +263,13 @@ class FakeProcesses:
         self.immortal = False  # signals are taken and do nothing
         self.spawn_server()
 
-    def spawn(self, role: str, *, pid: int | None = None) -> ProcessRef:
+    def spawn(self, role: str, *, pid: int | None = None, replica: int = 1) -> ProcessRef:
         """One more process of that role."""
         if pid is None:
             pid, self._next_pid = self._next_pid, self._next_pid + 1
         self._spawned += 1
         start = float(self._spawned)  # no two processes have the same
-        ref = ProcessRef(pid, start, role, group=100, session=100, title=f"VLLM::{role}")
+        ref = ProcessRef(pid, start, role, 100, 100, title=f"VLLM::{role}", replica=replica)
         self.table[ref] = "running"
         return ref
 

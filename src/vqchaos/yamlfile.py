@@ -57,8 +57,17 @@ class Document:
             if steps in self.places:
                 return self.places[steps]
             steps = steps[:-1]
-            key = True
+            key = not self._is_scalar(steps)  # a short form: the mistake is in the value itself
         return self.places.get((), (1, 1))
+
+    def _is_scalar(self, steps: tuple[Step, ...]) -> bool:
+        value = self.value
+        for step in steps:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return False
+        return not isinstance(value, dict | list)
 
     def problem(self, path: Sequence[Step], message: str, *, key: bool = False) -> Problem:
         line, column = self.place(path, key=key)

@@ -52,6 +52,38 @@ def test_more_than_max_targets_is_refused_by_name(world: FakeWorld) -> None:
     assert world.processes.find("worker") == []
 
 
+def two_engines(world: FakeWorld) -> None:
+    """The engine of a second server."""
+    world.processes.spawn("engine", replica=2)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_engine_of_one_replica(world: FakeWorld, number: int) -> None:
+    two_engines(world)
+    fault = kill(target={"role": "engine", "replica": number})
+    assert fault.target_name() == f"engine {number}"
+    require_few(fault, world, 1)
+    state = fault.capture(world, ticket())
+    fault.inject(world, state, lambda: None)
+    assert [ref.replica for ref in world.processes.find("engine")] == [3 - number]
+    assert fault.verify(world, state).answer == "yes"
+
+
+def test_any_replica_is_drawn_by_the_seed(world: FakeWorld) -> None:
+    two_engines(world)
+    fault = kill(target={"role": "engine", "replica": "any"})
+    assert fault.targets(world)[0].startswith("one of process")
+    require_few(fault, world, 1)
+    drawn = {
+        fault.capture(world, ticket(seed=seed))["processes"][0]["replica"] for seed in range(20)
+    }
+    assert drawn == {1, 2}
+    with pytest.raises(FaultError, match="below replica 1, 2 only"):
+        kill(target={"role": "engine", "replica": 3}).plan(world)
+    with pytest.raises(FaultError, match="any 3 of engine"):
+        kill(target={"role": "engine", "replica": "any", "count": 3}).plan(world)
+
+
 def test_one_of_two_that_lives_on_is_not_verified(world: FakeWorld) -> None:
     world.processes.spawn("worker")
     fault = kill(target="worker")

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field
 
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError, StackError, VqchaosError
-from vqchaos.faults._replica import REPLICA_SCHEMA, Replica
+from vqchaos.faults._replica import Target, role_alone, target_schema
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.container_protocols import ContainerRef, ContainerState
 from vqchaos.stack.protocols import Capability
@@ -29,49 +21,15 @@ _PATIENCE = 10.0  # seconds for Docker to show what was done
 ContainerRole = Literal["server", "router", "proxy"]
 
 
-class Target(BaseModel):
-    """Which containers: a role's replicas. ``any`` is drawn from the run's seed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class ContainerTarget(Target):
+    """Which containers."""
 
     role: ContainerRole = Field(default="server", description="server, router or proxy")
-    replica: Replica = Field(default="all", description="A number from 1, any or all")
-    count: Annotated[int, Field(ge=1)] = Field(default=1, description="How many, with any")
-
-    @model_validator(mode="after")
-    def _counts_only_any(self) -> Self:
-        if self.count != 1 and self.replica != "any":
-            raise ValueError("`count` goes with `replica: any`")
-        return self
-
-    def __str__(self) -> str:
-        if self.replica == "all":
-            return self.role
-        if self.replica == "any":
-            return f"any {self.role}" if self.count == 1 else f"any {self.count} of {self.role}"
-        return f"{self.role} {self.replica}"
 
 
-def _role_alone(value: object) -> object:
-    return {"role": value} if isinstance(value, str) else value
-
-
-_ROLES = {"type": "string", "enum": ["server", "router", "proxy"]}
-_SCHEMA = {
-    "anyOf": [
-        _ROLES,
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "role": _ROLES,
-                "replica": REPLICA_SCHEMA,
-                "count": {"type": "integer", "minimum": 1},
-            },
-        },
-    ]
-}
-AnyTarget = Annotated[Target, BeforeValidator(_role_alone), WithJsonSchema(_SCHEMA)]
+AnyTarget = Annotated[
+    ContainerTarget, BeforeValidator(role_alone), target_schema("server", "router", "proxy")
+]
 
 
 class ContainerFault(Fault):
@@ -83,7 +41,7 @@ class ContainerFault(Fault):
     revert_timeout: ClassVar[float] = 60.0
 
     target: AnyTarget = Field(
-        default=Target(), description="A role, or {role, replica: 1 | any | all, count}"
+        default=ContainerTarget(), description="A role, or {role, replica: 1 | any | all, count}"
     )
 
     def target_name(self) -> str | None:
@@ -128,10 +86,8 @@ def matching(world: World, target: Target) -> list[ContainerRef]:
 def pick(world: World, target: Target, seed: int) -> list[ContainerRef]:
     """As ``matching``; of ``any``, the ones that the seed draws."""
     found = matching(world, target)
-    if target.replica != "any":
-        return found
-    drawn = random.Random(seed).sample(found, target.count)
-    return sorted(drawn, key=lambda ref: ref.replica)
+    drawn = target.draw((ref.replica for ref in found), seed)
+    return [ref for ref in found if ref.replica in drawn]
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,63 @@ from __future__ import annotations
 
 import signal
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
 
 from vqchaos.errors import FaultError
+from vqchaos.faults._replica import Target, role_alone, target_schema
 from vqchaos.faults.base import State, World
 from vqchaos.stack.protocols import ProcessRef
 
 ProcessRole = Literal["server", "engine", "worker"]
 
 
-def resolve(world: World, role: str) -> list[ProcessRef]:
-    """All live processes of that role. Raises FaultError if there is none."""
-    found = world.processes.find(role)
+class ProcessTarget(Target):
+    """Which processes: those of a role, below each server or some of them."""
+
+    role: ProcessRole = Field(default="engine", description="server, engine or worker")
+
+
+AnyTarget = Annotated[
+    ProcessTarget, BeforeValidator(role_alone), target_schema("server", "engine", "worker")
+]
+
+
+def matching(world: World, target: Target) -> list[ProcessRef]:
+    """The live processes that the target means, all that ``any`` could be. Raises FaultError if
+    there are too few."""
+    found = world.processes.find(target.role)
     if not found:
         raise FaultError(
-            f"no {role} process was found below the server",
+            f"no {target.role} process was found below the server",
             hint="is the stack up (`vqchaos status`)? A server on one GPU has no worker",
         )
+    there = sorted({ref.replica for ref in found})
+    if isinstance(target.replica, int):
+        found = [ref for ref in found if ref.replica == target.replica]
+    if not found or len(there) < target.count:
+        raise FaultError(
+            f"{target}: a {target.role} process was found below replica "
+            f"{', '.join(map(str, there))} only"
+        )
     return found
+
+
+def resolve(world: World, target: Target, seed: int) -> list[ProcessRef]:
+    """As ``matching``; of ``any``, those of the replicas that the seed draws."""
+    found = matching(world, target)
+    drawn = target.draw((ref.replica for ref in found), seed)
+    return [ref for ref in found if ref.replica in drawn]
+
+
+def targets(world: World, target: Target) -> list[str]:
+    """What it would hit, each by name."""
+    found = matching(world, target)
+    if target.replica != "any":
+        return [describe(ref) for ref in found]
+    names = ", ".join(describe(ref) for ref in found)
+    return [f"one of {names}"] * target.count
 
 
 def describe(ref: ProcessRef) -> str:

@@ -9,7 +9,16 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from vqchaos.clock import wait_until
-from vqchaos.faults._targets import ProcessRole, describe, from_state, hit, resolve, to_state
+from vqchaos.faults._targets import (
+    AnyTarget,
+    ProcessTarget,
+    describe,
+    from_state,
+    hit,
+    resolve,
+    targets,
+    to_state,
+)
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability
 
@@ -31,17 +40,25 @@ class ProcessKill(Fault):
     )
 
     type: Literal["process_kill"]
-    target: ProcessRole = Field(default="engine", description="server, engine or worker")
+    target: AnyTarget = Field(
+        default=ProcessTarget(), description="A role, or {role, replica: 1 | any | all, count}"
+    )
+
+    def target_name(self) -> str | None:
+        return str(self.target)
 
     def targets(self, world: World) -> list[str]:
-        return [describe(ref) for ref in resolve(world, self.target)]
+        return targets(world, self.target)
 
     def plan(self, world: World) -> list[str]:
         kills = [f"SIGKILL to {target}" for target in self.targets(world)]
         return [*kills, "undo: none; the stack brings itself back"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
-        return {"processes": to_state(resolve(world, self.target)), "token": ticket.token}
+        return {
+            "processes": to_state(resolve(world, self.target, ticket.seed)),
+            "token": ticket.token,
+        }
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         effect()

@@ -10,7 +10,16 @@ from pydantic import Field
 
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError
-from vqchaos.faults._targets import ProcessRole, describe, from_state, hit, resolve, to_state
+from vqchaos.faults._targets import (
+    AnyTarget,
+    ProcessTarget,
+    describe,
+    from_state,
+    hit,
+    resolve,
+    targets,
+    to_state,
+)
 from vqchaos.faults.base import Fault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability
 
@@ -31,17 +40,22 @@ class ProcessPause(Fault):
     )
 
     type: Literal["process_pause"]
-    target: ProcessRole = Field(default="engine", description="server, engine or worker")
+    target: AnyTarget = Field(
+        default=ProcessTarget(), description="A role, or {role, replica: 1 | any | all, count}"
+    )
+
+    def target_name(self) -> str | None:
+        return str(self.target)
 
     def targets(self, world: World) -> list[str]:
-        return [describe(ref) for ref in resolve(world, self.target)]
+        return targets(world, self.target)
 
     def plan(self, world: World) -> list[str]:
         stops = [f"SIGSTOP to {target}" for target in self.targets(world)]
         return [*stops, "undo: SIGCONT to that very process"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
-        refs = resolve(world, self.target)
+        refs = resolve(world, self.target, ticket.seed)
         for ref in refs:
             if world.processes.status(ref) == "stopped":
                 raise FaultError(f"{describe(ref)} is stopped already", hint="continue it first")

@@ -127,7 +127,8 @@ Role = Literal["server", "engine", "worker", "tracker", "proxy"]
 
 @dataclass(frozen=True, slots=True)
 class ProcessRef:
-    """A process that cannot be mistaken for another: its PID and its creation time (Unix s)."""
+    """A process that cannot be mistaken for another: its PID and its creation time (Unix s).
+    ``replica``: of which of the stack's servers, from 1."""
 
     pid: int
     start_time: float
@@ -135,13 +136,14 @@ class ProcessRef:
     group: int
     session: int
     title: str
+    replica: int = 1
 
 
 class ProcessControl(Protocol):
     """The stack's own processes, and no others."""
 
     def find(self, role: str) -> list[ProcessRef]:
-        """Live processes of that role, below the current server."""
+        """Live processes of that role, below the current servers."""
 
     def status(self, ref: ProcessRef) -> Literal["running", "stopped", "gone"]:
         """`gone` also if the PID is another process by now, or a zombie."""

@@ -109,10 +109,10 @@ def test_processes_are_found_below_the_containers_first(world: FakeWorld) -> Non
 
         class Containers(type(world.containers)):  # type: ignore[misc]
             def state(self, ref: ContainerRef) -> ContainerState:
-                return ContainerState("running", pid=first.pid if ref.replica == 1 else None)
+                return ContainerState("running", pid=first.pid if ref.replica == 2 else None)
 
         found = DockerProcesses(Containers(world)).find("server")
-        assert [(ref.pid, ref.role) for ref in found] == [(first.pid, "server")]
+        assert [(r.pid, r.role, r.replica) for r in found] == [(first.pid, "server", 2)]
         assert found[0].group == os.getpgid(first.pid)
         first.communicate(b"\n")
     assert DockerProcesses(Containers(world)).find("server") == []

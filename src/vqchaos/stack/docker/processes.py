@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.host_processes import HostProcesses, below, reference
@@ -19,11 +20,15 @@ class DockerProcesses(HostProcesses):
         self._containers = containers
 
     def find(self, role: str) -> list[ProcessRef]:
-        firsts = self._first_processes(_CONTAINER.get(role, "server"))
-        if role in _CONTAINER:
-            return [ref for pid in firsts if (ref := reference(pid, role)) is not None]
-        return [ref for pid in firsts for ref in below(pid, role)]
-
-    def _first_processes(self, role: str) -> list[int]:
-        states = [self._containers.state(ref) for ref in self._containers.find(role)]
-        return [state.pid for state in states if state.pid]
+        found = []
+        for container in self._containers.find(_CONTAINER.get(role, "server")):
+            pid = self._containers.state(container).pid
+            if pid is None:
+                continue
+            if role in _CONTAINER:
+                first = reference(pid, role)
+                refs = [] if first is None else [first]
+            else:
+                refs = list(below(pid, role))
+            found += [replace(ref, replica=container.replica) for ref in refs]
+        return found
