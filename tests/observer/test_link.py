@@ -88,6 +88,20 @@ def test_the_observer_knows_which_header_names_the_replica(
     assert seen.wait(Request, workload="pilot")[0].replica == "server-1"
 
 
+def test_a_workload_goes_to_the_endpoint_that_it_names(
+    link: Make, seen: Seen, server: ScriptedServer
+) -> None:
+    with ScriptedServer(replica="server-2") as other:
+        observer = link(workload=Workload(rate=40, endpoint="two"), named={"two": other.url})
+        observer.start_load()
+        assert seen.wait(Request, workload="clients")[0].replica == "server-2"
+        assert seen.wait(Request, workload="pilot")[0].replica is None
+        assert observer.stop()
+    assert other.seen
+    clients = {r.id for r in seen.of(Request, workload="clients")}
+    assert not clients & {s.id for s in server.seen}
+
+
 def test_drain_pause_and_resume(link: Make, seen: Seen, server: ScriptedServer) -> None:
     observer = link()
     observer.start_load()
