@@ -65,6 +65,7 @@ class ScriptedServer:
     health: str = "200"
     gap: float = 0.0
     metrics: str = "vllm:num_requests_running 0.0\nvllm:iteration_tokens_total_count 7.0\n"
+    stats: str = ""  # a router's, at /stats;csv
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     headers_seen: list[dict[str, str]] = field(default_factory=list)
@@ -150,6 +151,8 @@ class ScriptedServer:
     async def _get(self, path: str, writer: asyncio.StreamWriter) -> None:
         if path == "/metrics":
             send(writer, 200, self.metrics.encode(), "text/plain")
+        elif path == "/stats;csv":
+            send(writer, 200, self.stats.encode(), "text/plain")
         elif path == "/version":
             send(writer, 200, b'{"version": "0.32.0"}')
         elif self.health == "hang":

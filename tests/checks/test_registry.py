@@ -19,6 +19,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "recovery_time": {"max": "60s"},
     "refuses_to_start": {"within": "60s"},
     "restarts": {"max": 1},
+    "rotation": {"out": "10s", "back": "60s"},
 }
 
 
@@ -30,7 +31,7 @@ def test_every_check_of_the_issue_is_there() -> None:
     assert set(REGISTRY) == {
         "availability", "canary", "health_truthful", "latency_ratio",
         "neighbour_unharmed", "no_residue", "outcomes", "recovery_time", "refuses_to_start",
-        "restarts",
+        "restarts", "rotation",
     }  # fmt: skip
 
 

@@ -70,6 +70,7 @@ def link(server: ScriptedServer, seen: Seen) -> Iterator[Make]:
         on_event: Callable[[Event], None] = seen,
         direct: str | None = None,
         named: dict[str, str] | None = None,
+        router_stats: str | None = None,
     ) -> ObserverLink:
         config = ObserverConfig(
             origin=time.monotonic(),
@@ -82,6 +83,7 @@ def link(server: ScriptedServer, seen: Seen) -> Iterator[Make]:
                 headers={"Authorization": f"Bearer {SECRET}"},
                 replica_header="X-Replica",
                 named=named or {},
+                router_stats=router_stats,
             ),
             workloads={"clients": workload or Workload(rate=40, max_tokens=8)},
             settings=ObserverSettings.model_validate(

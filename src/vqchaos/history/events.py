@@ -222,6 +222,17 @@ class ContainerEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouterReplica(Event):
+    """What the router's statistics say of a replica, when it changes. ``up``: it gets requests;
+    None: the router gave no word, and ``status`` says why. ``status`` is else the router's text."""
+
+    type: ClassVar[str] = "router.replica"
+    replica: str
+    up: bool | None
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRecorded(Event):
     """The fault is in the ledger, on disk. ``at`` is its offset into the fault phase."""
 
@@ -352,6 +363,7 @@ ALL: tuple[type[Event], ...] = (
     ProcessExited,
     ProcessStopped,
     ContainerEvent,
+    RouterReplica,
     FaultRecorded,
     FaultInjected,
     FaultVerified,

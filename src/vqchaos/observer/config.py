@@ -60,6 +60,7 @@ class ObserverConfig:
             headers=dict(ends.headers),
             ca_file=ends.ca_file,
             replica_header=ends.replica_header,
+            router_stats=ends.router_stats,
             plans=plans,
             canaries=canaries,
             health_interval=s.health_interval,
@@ -97,6 +98,7 @@ class Job:
     launcher_events: str | None
     docker: DockerSource | None = None
     replica_header: str | None = None
+    router_stats: str | None = None
 
     def dumps(self) -> str:
         """One line of JSON, with the secrets."""

@@ -146,6 +146,7 @@ class ReachedStackFile(Settings):
     the served name; ``direct_url`` is the server or router behind the Toxiproxy;
     ``replica_header`` the response header in which a router says which replica answered.
     ``links`` says more of that Toxiproxy: which of its proxies lead to the replicas.
+    ``router_stats`` is where HAProxy gives its statistics as CSV (``…/stats;csv``).
     ``endpoints`` are further URLs that a workload may go to, by name."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
@@ -162,6 +163,7 @@ class ReachedStackFile(Settings):
     headers_env: dict[str, str] = Field(default_factory=dict)
     ca_file: str | None = None
     replica_header: HeaderName | None = None
+    router_stats: Url | None = None
     endpoints: dict[EndpointName, Url] = Field(default_factory=dict)
 
     @model_validator(mode="after")
