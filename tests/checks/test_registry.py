@@ -29,7 +29,7 @@ def of(name: str) -> Check:
 
 def test_every_check_of_the_issue_is_there() -> None:
     assert set(REGISTRY) == {
-        "availability", "canary", "health_truthful", "latency_ratio",
+        "answered_once", "availability", "canary", "health_truthful", "latency_ratio",
         "neighbour_unharmed", "no_residue", "outcomes", "recovery_time", "refuses_to_start",
         "restarts", "rotation",
     }  # fmt: skip

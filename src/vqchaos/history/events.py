@@ -110,6 +110,7 @@ class Request(Event):
     detail: str = ""  # what went wrong, in a few words
     excerpt: str = ""  # start of the text or error body, at most 120 characters, data only
     replica: str | None = None  # who answered, as the stack's `replica_header` said
+    mixed: str | None = None  # of a stream: the sign of a second answer in it; empty: none
 
     @property
     def known(self) -> float:
