@@ -17,6 +17,8 @@ do. A request's behaviour is the word in ``{{word}}`` in its prompt, else ``serv
     shed          503 with the API's error body; 429; retry-after: HTML 503 with Retry-After
     html-503      a router's page; 400, 500: errors in the API's shape; wrong-code: 500, code 400
     not-found     {"detail": "Not Found"}
+    switched      another answer's id after two tokens; twice: the whole answer again after [DONE];
+                  resumed: more text after the finish reason
     wrong-id      another request's id; wrong-nonce: another request's text
     page          200 with an HTML page; json: 200 that is not the API's; half-json: cut JSON
     empty         200 without a token; not-http: an answer that is no HTTP
@@ -65,6 +67,7 @@ class ScriptedServer:
     health: str = "200"
     gap: float = 0.0
     metrics: str = "vllm:num_requests_running 0.0\nvllm:iteration_tokens_total_count 7.0\n"
+    stats: str = ""  # a router's, at /stats;csv
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     headers_seen: list[dict[str, str]] = field(default_factory=list)
@@ -150,6 +153,8 @@ class ScriptedServer:
     async def _get(self, path: str, writer: asyncio.StreamWriter) -> None:
         if path == "/metrics":
             send(writer, 200, self.metrics.encode(), "text/plain")
+        elif path == "/stats;csv":
+            send(writer, 200, self.stats.encode(), "text/plain")
         elif path == "/version":
             send(writer, 200, b'{"version": "0.32.0"}')
         elif self.health == "hang":
@@ -204,6 +209,7 @@ class _Answer:
         self.stream = bool(seen.body.get("stream"))
         self.count = int(seen.body["max_tokens"])
         self.id = seen.id
+        self.written = 0  # tokens
 
     async def do(self, behaviour: str) -> None:
         simple = {
@@ -263,6 +269,8 @@ class _Answer:
 
     def identity(self, behaviour: str) -> str:
         own = self.other() if behaviour == "wrong-id" else self.id
+        if behaviour == "switched" and self.written > 2:
+            own += "-b"
         return ("chatcmpl-" if self.chat else "cmpl-") + own
 
     async def whole(self, behaviour: str) -> None:
@@ -340,14 +348,20 @@ class _Answer:
             last: dict[str, Any] = {"index": 0, "finish_reason": finish}
             last["delta" if self.chat else "text"] = {} if self.chat else ""
             self.event({"id": self.identity(behaviour), "choices": [last]})
+            if behaviour == "resumed":
+                self.token(behaviour, len(words), " and")
             count = 0 if behaviour == "empty" else self.count
             usage = {"completion_tokens": count}
             self.event({"id": self.identity(behaviour), "choices": [], "usage": usage})
         if behaviour != "no-done":
             self.chunk(b"data: [DONE]\n\n")
+        if behaviour == "twice":
+            self.token(behaviour, 0, words[0])
+            self.chunk(b"data: [DONE]\n\n")
         self.writer.write(b"0\r\n\r\n")
 
     def token(self, behaviour: str, n: int, word: str) -> None:
+        self.written += 1
         if not self.chat:
             choice = {"index": 0, "text": word, "finish_reason": None}
             self.event({"id": self.identity(behaviour), "choices": [choice]})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import vqchaos
+from tests.stack.fake_toxiproxy import FakeToxiproxy
 from vqchaos.cli.app import app, known_commands, run
 from vqchaos.cli.overview import overview
 from vqchaos.clock import RealClock
@@ -156,3 +157,32 @@ def test_down_under_a_live_run_is_refused_with_the_way_out(
     err = capsys.readouterr().err
     assert "a run of trial" in err
     assert "vqchaos abort" in err
+
+
+def test_the_plan_names_links_and_endpoints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeToxiproxy() as toxiproxy:
+        for name in ("llm", "r-1", "r-2"):
+            toxiproxy.proxies[name] = {
+                "name": name, "listen": "", "upstream": "", "enabled": True, "toxics": [],
+            }  # fmt: skip
+        stack = tmp_path / "far.yaml"
+        stack.write_text(
+            "{version: 1, name: far, kind: attach, environment: test, model: m, "
+            f"url: 'http://127.0.0.1:9', proxy_api: '{toxiproxy.url}', proxy_name: llm, "
+            "links: {router-replica: [r-1, r-2]}, endpoints: {two: 'http://127.0.0.1:9/two'}}"
+        )
+        trial = tmp_path / "trial.yaml"
+        trial.write_text(
+            "{version: 1, name: t, faults: [{type: latency, latency: 1s, link: router-replica, "
+            "replica: 2}], workloads: {a: {endpoint: two}}}"
+        )
+        assert run(["plan", str(trial), "--stack", str(stack)]) == ExitCode.PASS
+        out = capsys.readouterr().out
+        assert "link client-router: llm\nlink router-replica: r-1, r-2\n" in out
+        assert "at two (http://127.0.0.1:9/two)" in out
+        assert "add a toxic: 1s on the downstream of router → replica 2 (r-2)" in out
+        trial.write_text(trial.read_text().replace("endpoint: two", "endpoint: three"))
+        assert run(["plan", str(trial), "--stack", str(stack)]) == ExitCode.USAGE
+        assert "no endpoint 'three'; there is two" in capsys.readouterr().err

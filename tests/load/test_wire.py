@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vqchaos.load.wire import TEXT_LIMIT, AnswerBuilder, is_promised_error
 
@@ -107,3 +109,65 @@ def test_the_promised_error() -> None:
     assert not is_promised_error(good, 500)
     assert not is_promised_error({"detail": "Not Found"}, 404)
     assert not is_promised_error(["error"], 500)
+
+
+# ---------------------------------------------------------------- two answers in one stream
+
+WORDS = st.lists(st.sampled_from(["a", " b", "\n", ""]), min_size=1, max_size=4)
+
+
+def sound(identity: str, choices: list[list[str]], *, finished: bool = True) -> list[str]:
+    """The events of one answer as vLLM streams it, without [DONE]; its choices by turns."""
+
+    def event(choices: list[dict[str, Any]], **more: Any) -> str:
+        return json.dumps({"id": identity, "choices": choices, **more})
+
+    events = [
+        event([{"index": index, "text": words[turn], "finish_reason": None}])
+        for turn in range(4)
+        for index, words in enumerate(choices)
+        if turn < len(words)
+    ]
+    if finished:
+        last = [{"index": i, "text": "", "finish_reason": "length"} for i in range(len(choices))]
+        events += [event([one]) for one in last]
+        events.append(event([], usage={"completion_tokens": 3}))
+    return events
+
+
+def mixed(events: list[str]) -> str:
+    builder = AnswerBuilder("completions")
+    for event in events:
+        builder.chunk(event)
+    return builder.build().mixed
+
+
+@given(st.lists(WORDS, min_size=1, max_size=3), st.booleans())
+def test_a_sound_answer_is_not_mixed(choices: list[list[str]], finished: bool) -> None:
+    events = sound("cmpl-1", choices, finished=finished)
+    for length in range(len(events) + 1):
+        assert mixed(events[:length]) == ""
+    assert mixed([*events, "[DONE]"]) == ""
+
+
+@given(
+    first=WORDS,
+    cut=st.integers(1, 4),
+    second=WORDS,
+    end=st.sampled_from(["cut, other id", "finished", "done"]),
+)
+def test_a_second_answer_in_the_same_stream_is_seen(
+    first: list[str], cut: int, second: list[str], end: str
+) -> None:
+    """A router keeps the request's id when it sends it again: only an answer that was cut before
+    its end and goes on under the same id cannot be told."""
+    if end == "cut, other id":
+        events = sound("cmpl-1", [first], finished=False)[:cut]
+        assert (
+            mixed([*events, *sound("cmpl-2", [second])]) == "the id changed from cmpl-1 to cmpl-2"
+        )
+        return
+    events = sound("cmpl-1", [first]) + (["[DONE]"] if end == "done" else [])
+    assert mixed([*events, *sound("cmpl-1", [second])])
+    if end == "done":
+        assert mixed([*events, "[DONE]"]) == "a second [DONE]"

@@ -69,6 +69,8 @@ def link(server: ScriptedServer, seen: Seen) -> Iterator[Make]:
         events: str | None = None,
         on_event: Callable[[Event], None] = seen,
         direct: str | None = None,
+        named: dict[str, str] | None = None,
+        router_stats: str | None = None,
     ) -> ObserverLink:
         config = ObserverConfig(
             origin=time.monotonic(),
@@ -80,6 +82,8 @@ def link(server: ScriptedServer, seen: Seen) -> Iterator[Make]:
                 model="m",
                 headers={"Authorization": f"Bearer {SECRET}"},
                 replica_header="X-Replica",
+                named=named or {},
+                router_stats=router_stats,
             ),
             workloads={"clients": workload or Workload(rate=40, max_tokens=8)},
             settings=ObserverSettings.model_validate(

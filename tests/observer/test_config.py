@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from vqchaos.errors import UsageError
 from vqchaos.load.workload import ObserverSettings, TokenRange, Workload
-from vqchaos.observer.config import Job, ObserverConfig
+from vqchaos.observer.config import Job, ObserverConfig, url_of
 from vqchaos.stack.protocols import Endpoints, ProbeSources
 
 
@@ -56,3 +57,14 @@ def test_a_job_survives_its_journey(header: str | None) -> None:
 )
 def test_a_health_url_without_a_path_gets_the_usual_one(given: str, asked: str) -> None:
     assert config(health_url=given).job().health_url == asked
+
+
+def test_a_workload_goes_where_clients_go_or_to_its_endpoint() -> None:
+    ends = config(named={"two": "http://b:2", "one": "http://b:1"}).endpoints
+    assert url_of("w", Workload(), ends) == "http://a:1"
+    assert url_of("w", Workload(endpoint="two"), ends) == "http://b:2"
+    with pytest.raises(UsageError, match=r"workload 'w': .* 'three'; there is one, two") as caught:
+        url_of("w", Workload(endpoint="three"), ends)
+    assert "endpoints: {NAME: URL}" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="'three'; it names none"):
+        url_of("w", Workload(endpoint="three"), config().endpoints)

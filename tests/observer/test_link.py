@@ -27,6 +27,7 @@ from vqchaos.history.events import (
     MetricsProbe,
     ProcessStarted,
     Request,
+    RouterReplica,
 )
 from vqchaos.load.workload import Workload
 from vqchaos.observer.link import ObserverLink
@@ -86,6 +87,32 @@ def test_the_observer_knows_which_header_names_the_replica(
     observer.start_load()
     assert seen.wait(Request, workload="clients")[0].replica == "server-1"
     assert seen.wait(Request, workload="pilot")[0].replica == "server-1"
+
+
+def test_the_routers_word_on_its_replicas_is_written_when_it_changes(
+    link: Make, seen: Seen, server: ScriptedServer
+) -> None:
+    server.stats = "# pxname,svname,status,\nreplicas,server-1,UP,\nreplicas,BACKEND,UP,\n"
+    observer = link(router_stats=f"{server.url}/stats;csv")
+    assert seen.wait(RouterReplica)[0].up is True
+    server.stats = server.stats.replace("server-1,UP", "server-1,DOWN")
+    assert seen.wait(RouterReplica, 2)[1].up is False
+    assert observer.stop()
+    assert len(seen.of(RouterReplica)) == 2
+
+
+def test_a_workload_goes_to_the_endpoint_that_it_names(
+    link: Make, seen: Seen, server: ScriptedServer
+) -> None:
+    with ScriptedServer(replica="server-2") as other:
+        observer = link(workload=Workload(rate=40, endpoint="two"), named={"two": other.url})
+        observer.start_load()
+        assert seen.wait(Request, workload="clients")[0].replica == "server-2"
+        assert seen.wait(Request, workload="pilot")[0].replica is None
+        assert observer.stop()
+    assert other.seen
+    clients = {r.id for r in seen.of(Request, workload="clients")}
+    assert not clients & {s.id for s in server.seen}
 
 
 def test_drain_pause_and_resume(link: Make, seen: Seen, server: ScriptedServer) -> None:

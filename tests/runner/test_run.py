@@ -199,6 +199,15 @@ def test_what_a_stack_cannot_do_is_skipped_with_its_reason(lab: Lab) -> None:
         sort_out(planned(lab, LATENCY), lab.stack, SetOptions(out=lab.out, no_skip=True))
 
 
+def test_an_endpoint_that_the_stack_does_not_name_is_told_before_anything_runs(lab: Lab) -> None:
+    elsewhere: dict[str, Any] = {"workloads": {"b": {"endpoint": "server-3"}}, "workload": None}
+    with pytest.raises(UsageError, match=r"trial.yaml: workload 'b': .* 'server-3'; it names none"):
+        sort_out(planned(lab, LATENCY, **elsewhere), lab.stack, SetOptions(out=lab.out))
+    lab.stack.lacks = {Capability.PROXY: "no Toxiproxy"}  # skipped: where it goes is no matter
+    run, skipped = sort_out(planned(lab, LATENCY, **elsewhere), lab.stack, SetOptions(out=lab.out))
+    assert (run, len(skipped)) == ([], 1)
+
+
 def test_production_needs_yes_and_an_allow_list(lab: Lab) -> None:
     lab.stack.environment = "production"
     yes = SetOptions(out=lab.out, yes=True)

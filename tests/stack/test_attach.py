@@ -34,6 +34,11 @@ def test_endpoints_default_from_the_url() -> None:
     assert ends.health_url == "http://llm.example:8000/health"
     assert ends.metrics_url == "http://llm.example:8000/metrics"
     assert ends.replica_header is None
+    assert ends.named == {}
+    assert ends.router_stats is None
+    stats = "http://h:3/stats;csv"
+    assert make(router_stats=stats).endpoints.router_stats == stats
+    assert make(endpoints={"one": "http://h:1/v1/"}).endpoints.named == {"one": "http://h:1"}
     assert make(replica_header="X-Served-By").endpoints.replica_header == "X-Served-By"
     ends = make(direct_url="http://10.0.0.1:8000/", ca_file="ca.pem").endpoints
     assert ends.health_url == "http://10.0.0.1:8000/health"

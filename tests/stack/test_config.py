@@ -75,6 +75,9 @@ def test_a_wrong_local_file_is_refused_at_its_place(changes: dict[str, Any], pla
         ({"proxy_api": "http://127.0.0.1:8474"}, "go together"),
         ({"process": {}}, "exactly one"),
         ({"replica_header": "X Replica"}, "pattern"),
+        ({"endpoints": {"A b": "http://h"}}, "pattern"),
+        ({"endpoints": {"a": "h:1"}}, "pattern"),
+        ({"endpoints": {"a": "http://me:pw@h"}}, "must not hold a user or password"),
         ({"process": {"listens": 1, "pid_file": "/x"}}, "listens and pid_file"),
     ],
 )

@@ -174,6 +174,7 @@ def plan(
     """Exit code 3 if the stack lacks something the experiment needs."""
     from vqchaos.experiment.files import load_experiment
     from vqchaos.faults.base import require_few
+    from vqchaos.observer.config import url_of
     from vqchaos.runner.sets import lacking
     from vqchaos.units import format_duration
 
@@ -185,11 +186,12 @@ def plan(
     if experiment.hypothesis:
         print(f"hypothesis: {experiment.hypothesis}")
     print(f"stack: {opened.name} ({opened.kind}), clients at {opened.endpoints.client_url}")
-    for ref in opened.links():
-        print(f"link {ref.link}: {ref}" + ("" if ref.replica else f" ({ref.name})"))
+    print_links(opened)
     for name, load in experiment.traffic().items():
         how = "streamed" if load.stream else "not streamed"
-        print(f"workload {name}: {load.rate:g}/s {load.api}, {load.arrivals}, {how}")
+        url = url_of(name, load, opened.endpoints)
+        place = f", at {load.endpoint} ({url})" if load.endpoint else ""
+        print(f"workload {name}: {load.rate:g}/s {load.api}, {load.arrivals}, {how}{place}")
     phases = experiment.phases
     print(f"+ warm-up {format_duration(phases.warmup)}, quiet canary")
     print(f"+ baseline {format_duration(phases.baseline)}")
@@ -216,6 +218,15 @@ def plan(
     for check in experiment.checks:
         print(f"check {check.name or check.type}: {check.describe()}")
     raise typer.Exit(ExitCode.PASS if ok else ExitCode.UNKNOWN)
+
+
+def print_links(stack: Stack) -> None:
+    """Each link with its proxies, by the names that Toxiproxy has for them."""
+    names: dict[str, list[str]] = {}
+    for ref in stack.links():
+        names.setdefault(ref.link, []).append(ref.name)
+    for link, proxies in names.items():
+        print(f"link {link}: {', '.join(proxies)}")
 
 
 def validate(files: FILES) -> None:

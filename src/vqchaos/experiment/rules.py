@@ -134,7 +134,7 @@ def _shares(experiment: Experiment, index: int) -> Iterator[Broken]:
     check = experiment.checks[index]
     phase = getattr(check, "phase", None)
     shares: list[tuple[Sequence[Step], float]] = []
-    if check.type == "availability":
+    if check.type in ("availability", "neighbour_unharmed"):
         shares.append((("min",), float(getattr(check, "min", 0.0))))
     elif check.type == "outcomes":
         found = getattr(check, "share", None) or {}

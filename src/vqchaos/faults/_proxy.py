@@ -96,12 +96,12 @@ class ProxyFault(Fault):
             require_there(world, ref)
         return found
 
-    def _place(self, world: World) -> str:
-        """How a line of the plan ends: on which proxies, where there is a choice."""
+    def _place(self, world: World, before: str) -> str:
+        """For a line of the plan: on which proxies, where there is a choice."""
         if self.link == "client-router":
             return ""
         names = ", ".join(str(ref) for ref in self._matching(world))
-        return f" on one of {names}" if self._which == "any" else f" on {names}"
+        return f"{before} one of {names}" if self._which == "any" else f"{before} {names}"
 
 
 def require_there(world: World, ref: ProxyRef) -> None:

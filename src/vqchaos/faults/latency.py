@@ -39,7 +39,7 @@ class Latency(ProxyFault):
         self._planned(world)
         delay = format_duration(self.latency)
         return [
-            f"add a toxic: {delay} on the {self.stream}{self._place(world)}",
+            f"add a toxic: {delay} on the {self.stream}{self._place(world, ' of')}",
             "undo: remove that toxic, no other",
         ]
 

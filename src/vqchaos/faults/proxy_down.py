@@ -32,7 +32,7 @@ class ProxyDown(ProxyFault):
     def plan(self, world: World) -> list[str]:
         _require_on(world, self._planned(world))
         return [
-            f"mark the proxy, and disable it{self._place(world)}",
+            f"mark the proxy{self._place(world, ':')}, and disable it",
             "undo: enable it again, remove the mark",
         ]
 

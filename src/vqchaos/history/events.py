@@ -110,6 +110,7 @@ class Request(Event):
     detail: str = ""  # what went wrong, in a few words
     excerpt: str = ""  # start of the text or error body, at most 120 characters, data only
     replica: str | None = None  # who answered, as the stack's `replica_header` said
+    mixed: str | None = None  # of a stream: the sign of a second answer in it; empty: none
 
     @property
     def known(self) -> float:
@@ -219,6 +220,17 @@ class ContainerEvent(Event):
     number: int = 1
     container: str
     exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterReplica(Event):
+    """What the router's statistics say of a replica, when it changes. ``up``: it gets requests;
+    None: the router gave no word, and ``status`` says why. ``status`` is else the router's text."""
+
+    type: ClassVar[str] = "router.replica"
+    replica: str
+    up: bool | None
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +364,7 @@ ALL: tuple[type[Event], ...] = (
     ProcessExited,
     ProcessStopped,
     ContainerEvent,
+    RouterReplica,
     FaultRecorded,
     FaultInjected,
     FaultVerified,

@@ -252,6 +252,7 @@ class Client:
             # It counted tokens but sent no text (half a character, a swallowed <think>): served.
             flight.tokens.append(ended)
         times = [round(moment - self._origin, 6) for moment in flight.tokens]
+        streamed = call.stream and answer.events > 0
         request = Request(
             t=ended - self._origin,
             workload=call.workload,
@@ -272,6 +273,7 @@ class Client:
             detail=self.redact(detail),
             excerpt=self.redact(excerpt(exchange)),
             replica=seen.replica,
+            mixed=self.redact(one_line(answer.mixed, 160)) if streamed else None,
         )
         return request, _json(seen.body)
 

@@ -21,6 +21,8 @@ class Answer:
 
     ``text`` is everything a client would show, reasoning included. ``bad`` is the first part that
     is not what the API promises. ``finish`` maps each choice that was seen to its finish reason.
+    ``mixed`` is the first sign that a second answer came in the same stream. A router that sends a
+    request again keeps its id, so the id alone does not tell.
     """
 
     text: str = ""
@@ -32,6 +34,7 @@ class Answer:
     tokens: int = 0  # non-empty deltas; 1 for a whole answer with text
     completion_tokens: int | None = None
     bad: str = ""
+    mixed: str = ""
 
     @property
     def finish_reason(self) -> str | None:
@@ -58,10 +61,13 @@ class AnswerBuilder:
     _tokens: int = 0
     _completion_tokens: int | None = None
     _bad: str = ""
+    _mixed: str = ""
 
     def chunk(self, data: str) -> bool:
         """One event of the stream; True if it brought a token."""
         self._events += 1
+        if self._done:
+            self._is_mixed("a second [DONE]" if data == DONE else "an event after [DONE]")
         if data == DONE:
             self._done = True
             return False
@@ -91,6 +97,7 @@ class AnswerBuilder:
             tokens=self._tokens,
             completion_tokens=self._completion_tokens,
             bad=self._bad,
+            mixed=self._mixed,
         )
 
     @property
@@ -106,6 +113,9 @@ class AnswerBuilder:
         self._bad = self._bad or why
         return False
 
+    def _is_mixed(self, why: str) -> None:
+        self._mixed = self._mixed or why
+
     def _take(self, parsed: Any, part: str) -> bool:
         if not isinstance(parsed, dict):
             return self._is_bad("an event that is not a JSON object")
@@ -114,6 +124,8 @@ class AnswerBuilder:
             return False
         identity = parsed.get("id")
         if isinstance(identity, str) and identity not in self._ids and len(self._ids) < 4:
+            if self._ids:
+                self._is_mixed(f"the id changed from {self._ids[0]} to {identity}")
             self._ids.append(identity)
         usage = parsed.get("usage")
         if isinstance(usage, dict) and isinstance(usage.get("completion_tokens"), int):
@@ -134,8 +146,18 @@ class AnswerBuilder:
         reason = choice.get("finish_reason")
         if not isinstance(index, int) or not (reason is None or isinstance(reason, str)):
             return self._is_bad("a choice with a wrong index or finish_reason")
+        ended = self._finish.get(index) is not None
+        if ended and reason is not None:
+            self._is_mixed(f"a second finish reason of choice {index}")
         if reason is not None or index not in self._finish:
             self._finish[index] = reason
+        token = self._delta(choice, part)
+        if ended and token:
+            self._is_mixed(f"text of choice {index} after its finish reason")
+        return token
+
+    def _delta(self, choice: dict[str, Any], part: str) -> bool:
+        """What the choice brings; True if that is a token."""
         if self.api == "completions":
             text = choice.get("text")
             if not isinstance(text, str):

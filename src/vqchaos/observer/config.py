@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqchaos.errors import UsageError
 from vqchaos.load.plan import LoadPlan
 from vqchaos.probes.golden import Canary, GoldenAnswer, built_in_canaries, read_golden
 from vqchaos.stack.protocols import DockerSource, Endpoints, ProbeSources
@@ -42,7 +43,7 @@ class ObserverConfig:
             canaries = built_in_canaries()
         ends = self.endpoints
         plans = [
-            LoadPlan.of(name, workload, url=ends.client_url, model=ends.model)
+            LoadPlan.of(name, workload, url=url_of(name, workload, ends), model=ends.model)
             for name, workload in self.workloads.items()
         ]
         for plan in plans:
@@ -59,6 +60,7 @@ class ObserverConfig:
             headers=dict(ends.headers),
             ca_file=ends.ca_file,
             replica_header=ends.replica_header,
+            router_stats=ends.router_stats,
             plans=plans,
             canaries=canaries,
             health_interval=s.health_interval,
@@ -96,6 +98,7 @@ class Job:
     launcher_events: str | None
     docker: DockerSource | None = None
     replica_header: str | None = None
+    router_stats: str | None = None
 
     def dumps(self) -> str:
         """One line of JSON, with the secrets."""
@@ -112,6 +115,21 @@ class Job:
         if data.get("docker") is not None:
             data["docker"] = DockerSource(**data["docker"])
         return cls(**data)
+
+
+def url_of(name: str, workload: Workload, ends: Endpoints) -> str:
+    """Where this workload goes. Raises UsageError for an endpoint that the stack does not name."""
+    if workload.endpoint is None:
+        return ends.client_url
+    if workload.endpoint in ends.named:
+        return ends.named[workload.endpoint]
+    there = ", ".join(sorted(ends.named))
+    raise UsageError(
+        f"workload '{name}': the stack has no endpoint '{workload.endpoint}'; "
+        + (f"there is {there}" if there else "it names none"),
+        hint="name it in the stack's file: `endpoints: {NAME: URL}`; without `endpoint` a workload "
+        "goes where clients go",
+    )
 
 
 def _with_path(url: str, path: str) -> str:

@@ -24,6 +24,7 @@ from vqchaos.probes.metrics import MetricsWatch
 from vqchaos.probes.pilot import Pilot
 from vqchaos.probes.processes import ProcessWatch
 from vqchaos.probes.protocols import Question, Ticker
+from vqchaos.probes.router import RouterWatch
 
 STATUS_INTERVAL = 0.1
 TOKEN_DEADLINE = 30.0
@@ -107,6 +108,9 @@ class Observer:
                 emit=self._emit,
             )
             self._spawn(processes.run())
+        if job.router_stats is not None:
+            router = RouterWatch(url=job.router_stats, get=get, emit=self._emit, now=self._now)
+            self._spawn(router.run())
         if job.docker is not None:
             watch = ContainerWatch(job.docker, origin=job.origin, emit=self._emit)
             self._spawn(watch.run())

@@ -24,6 +24,7 @@ from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
+from vqchaos.observer.config import url_of
 from vqchaos.report.files import write_set
 from vqchaos.runner import marks
 from vqchaos.runner.abort import refuse_if_blocked
@@ -106,7 +107,8 @@ def sort_out(
     """Which experiments run and which are skipped, before anything is injected.
 
     Raises CapabilityMissing for one named on the command line (or any, with no_skip), UsageError
-    for a production stack without --yes or a fault outside `allow:`.
+    for a production stack without --yes, a fault outside `allow:`, or a workload on an endpoint
+    that the stack does not name.
     """
     run: list[Planned] = []
     skipped: list[Skipped] = []
@@ -123,8 +125,18 @@ def sort_out(
             skipped.append(Skipped(experiment.name, plan.source, "; ".join(reasons)))
             continue
         _require_permission(plan, stack, options)
+        _require_endpoints(plan, stack)
         run.append(plan)
     return run, skipped
+
+
+def _require_endpoints(plan: Planned, stack: Stack) -> None:
+    for name, workload in plan.experiment.traffic().items():
+        if workload.endpoint is not None:
+            try:
+                url_of(name, workload, stack.endpoints)
+            except UsageError as error:
+                raise UsageError(f"{plan.source}: {error.message}", hint=error.hint) from error
 
 
 def _require_permission(plan: Planned, stack: Stack, options: SetOptions) -> None:

@@ -42,6 +42,7 @@ Url = Annotated[
     str, BeforeValidator(_without_user), Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
 ]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+EndpointName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -144,7 +145,9 @@ class ReachedStackFile(Settings):
     """What a stack that is reached by URLs has in common. ``url`` is where clients go, ``model``
     the served name; ``direct_url`` is the server or router behind the Toxiproxy;
     ``replica_header`` the response header in which a router says which replica answered.
-    ``links`` says more of that Toxiproxy: which of its proxies lead to the replicas."""
+    ``links`` says more of that Toxiproxy: which of its proxies lead to the replicas.
+    ``router_stats`` is where HAProxy gives its statistics as CSV (``…/stats;csv``).
+    ``endpoints`` are further URLs that a workload may go to, by name."""
 
     version: Annotated[int, Field(ge=1, le=1)] = 1
     name: StackName
@@ -160,6 +163,8 @@ class ReachedStackFile(Settings):
     headers_env: dict[str, str] = Field(default_factory=dict)
     ca_file: str | None = None
     replica_header: HeaderName | None = None
+    router_stats: Url | None = None
+    endpoints: dict[EndpointName, Url] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _proxy_is_whole(self) -> Self:

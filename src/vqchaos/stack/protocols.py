@@ -44,6 +44,8 @@ class Endpoints:
     headers: Mapping[str, str] = field(default_factory=dict)  # secrets: never in any artifact
     ca_file: str | None = None
     replica_header: str | None = None  # the response header that says which replica answered
+    router_stats: str | None = None  # HAProxy's CSV
+    named: Mapping[str, str] = field(default_factory=dict)  # where a workload may go instead
 
 
 # ---------------------------------------------------------------- network

@@ -40,6 +40,8 @@ def endpoints(file: ReachedStackFile, path: Path) -> Endpoints:
         headers=_headers(file, path),
         ca_file=ca_file,
         replica_header=file.replica_header,
+        router_stats=file.router_stats,
+        named={name: base(url) for name, url in file.endpoints.items()},
     )
 
 

@@ -1,0 +1,45 @@
+"""``answered_once``: no stream holds parts of two answers."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from vqchaos.checks.base import Check, Phase, Result
+from vqchaos.checks.wording import plural, where
+from vqchaos.view import RunView
+
+
+class AnsweredOnce(Check):
+    """A router that sends a request again after its first byte mixes two answers. Signs of that in
+    a stream: another id, a second [DONE] or finish reason, text or events after those."""
+
+    summary: ClassVar[str] = "no stream holds parts of two answers"
+
+    type: Literal["answered_once"] = "answered_once"
+    phase: Phase | Literal["all"] = Field(default="all", description="all: the whole run")
+    workload: str | None = Field(default=None, description="null: all of them together")
+
+    def describe(self) -> str:
+        return f"in {where(self.phase, self.workload)} no stream of two answers"
+
+    def requests_needed(self) -> int:
+        return 1
+
+    def judge(self, run: RunView) -> Result:
+        place = where(self.phase, self.workload)
+        streams = [r for r in run.select(self.phase, self.workload) if r.mixed is not None]
+        if not streams:
+            why = f"no stream in {place} was looked at for this"
+            return Result("unknown", why, None, 0, "count")
+        mixed = [r for r in streams if r.mixed]
+        total = plural(len(streams), "stream")
+        if not mixed:
+            return Result("pass", f"{total} in {place}, each one answer", 0, 0, "count")
+        first = min(mixed, key=lambda r: (r.ended, r.id))
+        why = (
+            f"{len(mixed)} of {total} in {place} held parts of two answers; the first at "
+            f"{first.ended:.1f} s: {first.mixed} ({first.id})"
+        )
+        return Result("fail", why, len(mixed), 0, "count")
