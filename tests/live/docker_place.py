@@ -24,6 +24,7 @@ from vqchaos.experiment.files import load_stack
 from vqchaos.stack.docker.stack import DockerStack
 from vqchaos.stack.opening import open_stack
 
+VQCHAOS = (sys.executable, "-m", "vqchaos")
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024**2
 LIMIT = 120.0  # seconds for one command; a hang guard
@@ -97,7 +98,7 @@ class DockerPlace:
     def call(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """``vqchaos …`` as a user calls it."""
         return subprocess.run(
-            [sys.executable, "-m", "vqchaos", *words],
+            [*VQCHAOS, *words],
             capture_output=True,
             text=True,
             check=False,

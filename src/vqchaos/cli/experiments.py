@@ -206,13 +206,14 @@ def plan(
                 require_few(fault, opened, experiment.max_targets)
             lines = [] if reasons else fault.plan(opened)
         except VqchaosError as error:
-            reasons = [error.message]
+            reasons = [error.message, *([f"→ {error.hint}"] if error.hint else [])]
             lines = []
         for line in lines:
             print(f"    {one_line(line)}")
         for reason in reasons:
             ok = False
-            print(f"    OUT OF REACH: {one_line(reason)}")
+            head = "      " if reason.startswith("→") else "    OUT OF REACH: "
+            print(f"{head}{one_line(reason)}")
     print(f"+ recovery, at most {format_duration(phases.recovery)}")
     print(f"+ settle {format_duration(phases.settle)}, quiet canary")
     for check in experiment.checks:

@@ -95,6 +95,16 @@ def test_a_paused_limited_or_cut_off_container_is_ours_and_a_dead_one_the_stacks
     assert [(item.kind, item.name) for item in theirs] == [("container", second.ref.name)]
 
 
+def test_a_container_that_somebody_removed_holds_nothing_of_ours(world: FakeWorld) -> None:
+    stack = make(world)
+    before = stack.inventory()
+    gone = world.containers.one().ref
+    del world.containers.table[gone.id]
+    ours, theirs = compare(before, stack.inventory(before))
+    assert ours == []
+    assert [(item.kind, item.name) for item in theirs] == [("container", gone.name)]
+
+
 def test_probes_are_told_which_service_plays_which_role(world: FakeWorld) -> None:
     source = make(world).probe_sources().docker
     assert source is not None

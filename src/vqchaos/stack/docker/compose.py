@@ -20,6 +20,8 @@ from vqchaos.stack.config import DockerStackFile
 from vqchaos.text import one_line
 
 LIMIT = 1800.0  # seconds; images may have to be pulled
+# The last is 1.29 of a registry that cannot be reached: it names the image, then the URL that failed.
+_NO_IMAGE = ("pull access denied", "manifest unknown", "no such image", "pulling ")
 _GRACE = 20  # seconds a server has to stop
 
 
@@ -114,7 +116,7 @@ def advice(text: str) -> str:
         return "this user may not talk to Docker: join the group docker, or use sudo"
     if "cannot connect to the docker daemon" in low or "couldn't connect to docker" in low:
         return "start the daemon: `systemctl start docker`, or dockerd"
-    if "pull access denied" in low or "manifest unknown" in low or "no such image" in low:
+    if any(words in low for words in _NO_IMAGE):
         return "an image is missing: pull or build it; without a registry see docs/docker.md"
     if "port is already allocated" in low or "address already in use" in low:
         return "another program has a port of the stack: end it, or change the port"

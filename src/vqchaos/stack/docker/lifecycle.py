@@ -24,6 +24,7 @@ def up(stack: DockerStack, progress: Progress, *, timeout: float = START_LIMIT) 
     words if it fails.
     """
     compose = Compose.of(stack.file, stack.path)
+    stack.docker.version()  # who cannot be talked to is told in our words, not in Compose's
     stack.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     progress.step(f"docker compose up: project {compose.project}")
     compose.up(progress.detail)
@@ -55,6 +56,7 @@ def down(stack: DockerStack, progress: Progress, *, force: bool = False) -> None
             hint="`vqchaos heal` reverts them; `vqchaos down --force` does not care",
         )
     compose = Compose.of(stack.file, stack.path)
+    stack.docker.version()
     progress.step(f"docker compose down: project {compose.project}")
     compose.down(progress.detail)
     left = stack.leftovers()

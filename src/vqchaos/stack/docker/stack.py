@@ -182,6 +182,11 @@ class DockerStack:
         except StackError as error:
             found.remarks.append(f"containers could not be looked at: {error}")
             return found
+        # Nothing is in force on a container that somebody removed: it is as it was.
+        there = {thing.name for thing in things["container"]}
+        for kind in ("pause", "limit", "network"):
+            was = before.of(kind) if before is not None else []
+            things[kind] += [t for t in was if t.name.partition(" on ")[0] not in there]
         for kind, items in things.items():
             found.add(kind, items)
         return found
