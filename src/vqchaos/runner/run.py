@@ -36,6 +36,7 @@ from vqchaos.runner.leftovers import leftovers
 from vqchaos.runner.logs import keep_logs
 from vqchaos.runner.progress import Progress
 from vqchaos.runner.recorder import Recorder
+from vqchaos.runner.rotation_watch import RotationWatch
 from vqchaos.runner.stop_conditions import StopConditionMet, StopWatch
 from vqchaos.runner.timeline import FaultPhase, injections
 from vqchaos.runner.watchdog import Guard, NoGuard
@@ -194,6 +195,7 @@ class Stages:
         self._experiment = run.experiment
         self._items = injections(run.experiment)
         self._baseline: list[Event] = []
+        self._rotation = RotationWatch(run.experiment)
         self._comparison = Comparison(run.stack, rec)
         me = psutil.Process()
         self._injector = Injector(
@@ -210,7 +212,7 @@ class Stages:
         phases = self._experiment.phases
         rec, observer = self._rec, self._observer
         keep = self._baseline.append
-        rec.listeners.append(keep)
+        rec.listeners += [keep, self._rotation.add]
         self._comparison.begin()
         self._preflight()
         observer.start_load()
@@ -291,9 +293,17 @@ class Stages:
         def body() -> str:
             self._revert_all()
             self._observer.resume()
-            if self._rec.wait(lambda: watch.recovered_at is not None, limit):
+            until = self._rec.t() + limit
+            if not self._rec.wait(lambda: watch.recovered_at is not None, limit):
+                return "not recovered in time"
+            if self._rotation.whole:
                 return "recovered"
-            return "not recovered in time"
+            self._rec.progress.said(
+                "waiting until the router has every replica back", self._rec.t()
+            )
+            if self._rec.wait(lambda: self._rotation.whole, max(0.0, until - self._rec.t())):
+                return "recovered, and the router has every replica back"
+            return "recovered, but the router has not every replica back"
 
         self._phase("recovery", limit, body)
 
