@@ -40,7 +40,7 @@ def test_out_and_back_in_time() -> None:
         "server-1 was back 2s after the fault was reverted, limit 4s"
     )
     assert found.observed == "out 3s, back 2s"
-    assert found.limit == "out within 5s, back within 4s"
+    assert found.limit == "out 5s, back 4s"
 
 
 def test_too_late_out_or_back_fails() -> None:

@@ -19,7 +19,8 @@ _FOR_P95 = 40
 class NeighbourUnharmed(Check):
     """Of what this replica answered, or of this workload's requests, in the fault phase: enough
     ended ok, and the first token came at most ``slowdown`` times as late as in its own baseline
-    (p95 from 40 answers on, else the median)."""
+    (p95 from 40 answers on, else the median). What a router sent here again brings the time that
+    it lost elsewhere: a workload on an ``endpoint`` of the neighbour sees the neighbour alone."""
 
     summary: ClassVar[str] = "an untouched replica or workload serves on, as fast as before"
     phase: ClassVar[Phase] = "fault"
@@ -89,8 +90,9 @@ class NeighbourUnharmed(Check):
             base, value = before.get("ttft", which), during.get("ttft", which)
             if not base or value is None:
                 return None, f"no first token was measured in {where('fault', name, self.replica)}"
+            whose = f" of workload '{name}'" if len(names) > 1 else ""
             text = (
-                f"first token {which} {format_duration(value)}, {ratio(value / base)} the "
+                f"first token {which}{whose} {format_duration(value)}, {ratio(value / base)} the "
                 f"baseline's {format_duration(base)}"
             )
             found.append((value / base, text))

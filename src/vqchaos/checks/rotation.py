@@ -37,7 +37,9 @@ class Rotation(Check):
 
     def describe(self) -> str:
         who = "a replica" if self.replica is None else f"replica '{self.replica}'"
-        return f"the router has {who} {self._limit()}"
+        wanted = [("out", self.out), ("back", self.back)]
+        within = [f"{w} within {format_duration(most)}" for w, most in wanted if most is not None]
+        return f"the router has {who} {', '.join(within)}"
 
     def judge(self, run: RunView) -> Result:
         events, since = run.all(RouterReplica), run.first_injection
@@ -121,9 +123,9 @@ class Rotation(Check):
     def _limit(self) -> str:
         parts = []
         if self.out is not None:
-            parts.append(f"out within {format_duration(self.out)}")
+            parts.append(f"out {format_duration(self.out)}")
         if self.back is not None:
-            parts.append(f"back within {format_duration(self.back)}")
+            parts.append(f"back {format_duration(self.back)}")
         return ", ".join(parts)
 
     def _unknown(self, why: str) -> Result:
