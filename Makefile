@@ -16,7 +16,7 @@ demo: install ## Set everything up, bring a real vLLM up, break it eight ways, s
 down: install ## End the demo's stack and leave nothing behind
 	$(BIN)/vqchaos down
 
-test: lint fast undo live ## Everything: lint, types, fast tests, killed runners, a real vLLM and Toxiproxy
+test: lint fast undo live docker ## Everything: lint, types, fast tests, killed runners, a real vLLM and Toxiproxy, Docker
 
 lint: dev
 	$(BIN)/ruff check .
@@ -36,7 +36,8 @@ crash: dev ## Every way to die, at every step, for every family, on a real stack
 live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 	$(BIN)/pytest -m live tests/live
 
-docker: dev ## The tests on a real Docker daemon alone; they need Go, docker-compose, HAProxy and busybox too
+docker: dev ## The tests on a real Docker daemon alone, one stack of real vLLM among them; says what is lacking
+	tools/docker/for_tests.sh
 	$(BIN)/pytest -m docker tests/live tests/test_compose_file.py
 
 install: $(VENV)/.installed

@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from tests.live.compose_like import Project, client, make_image
+from tests.live.docker_place import DockerPlace, docker_place
 from vqchaos.stack.config import LocalStackFile
+from vqchaos.stack.docker import facts
 from vqchaos.stack.local.down import down, leftovers
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.local.up import up
@@ -111,3 +113,13 @@ def other_project(docker_api: Any) -> Iterator[Project]:
     made = Project(docker_api)
     yield made
     made.remove()
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DockerPlace]:
+    """A stack of busybox containers, none yet, on the daemon of DOCKER_HOST."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with docker_place(tmp_path, project, facts.host()) as made:
+        yield made

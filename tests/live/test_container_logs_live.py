@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.compose_like import PATIENCE, SERVES, Project
-from tests.live.docker_place import DockerPlace, docker_place
+from tests.live.docker_place import DockerPlace
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import ExitCode
 from vqchaos.stack.docker import logs
@@ -31,16 +29,6 @@ FLOOD = [
     "-c",
     f"busybox yes {'x' * 250} | head -c 11000000; echo; echo over; " + SERVES[2],
 ]
-
-
-@pytest.fixture
-def place(
-    tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DockerPlace]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    with docker_place(tmp_path, project, host) as made:
-        yield made
 
 
 def test_each_containers_log_since_the_run_began_is_kept_clean_and_without_secrets(

@@ -32,16 +32,6 @@ NOBODY = 65534
 COMMANDS = ("up", "down", "status", "plan", "run")
 
 
-@pytest.fixture
-def place(
-    tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DockerPlace]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    with docker_place(tmp_path, project, host) as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[PrivateDaemon]:
     with private_daemon() as made:

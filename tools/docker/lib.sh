@@ -40,7 +40,12 @@ need() {
   for pair in "$@"; do
     command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
+  [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+}
+
+# Debian packages, without their services: install PACKAGE…
+install() {
+  local missing=("$@")
   command -v apt-get >/dev/null ||
     die "not installed: ${missing[*]}, and there is no apt-get here" \
       "install them with your system's own tools, then run this again"
@@ -64,6 +69,14 @@ need() {
     die "apt-get could not install ${missing[*]}"
   fi
   rm -f "$log"
+}
+
+# Is there a busybox that needs no library? The tests make an image of it.
+static_busybox() {
+  local path linked
+  path=$(command -v busybox) || return 1
+  linked=$(ldd "$path" 2>&1) || true # it fails for a static one
+  [[ $linked == *"not a dynamic executable"* || $linked == *"statically linked"* ]]
 }
 
 # At least so many megabytes below a folder: need_space FOLDER MB WHAT

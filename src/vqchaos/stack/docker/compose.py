@@ -20,7 +20,7 @@ from vqchaos.stack.config import DockerStackFile
 from vqchaos.text import one_line
 
 LIMIT = 1800.0  # seconds; images may have to be pulled
-# The last is 1.29 of a registry that cannot be reached: it names the image, then the URL that failed.
+# The last: where a registry cannot be reached, 1.29 names the image and then a URL that failed.
 _NO_IMAGE = ("pull access denied", "manifest unknown", "no such image", "pulling ")
 _GRACE = 20  # seconds a server has to stop
 
