@@ -80,8 +80,9 @@ def test_a_model_file_that_changed_in_mid_run_is_a_leftover(lab: Lab) -> None:
 def test_a_strangers_toxic_that_vanished_is_named(lab: Lab) -> None:
     when(lab, "recovery", lab.stack.world.proxy.restart)
     done, events = ran(lab)
-    [item] = named(events, Leftovers)
+    item, *others = named(events, Leftovers)
     assert (item["kind"], item["name"]) == ("toxic", "somebody-elses")
+    assert [i["name"] for i in others] == [f"somebody-elses on replica-{n}" for n in (1, 2)]
     assert "Toxiproxy restarted" in item["detail"]
     assert done.verdict["exit_code"] == ExitCode.UNCLEAN
 
