@@ -58,7 +58,7 @@ def test_an_untouched_run_compares_equal(lab: Lab) -> None:
     when(lab, "recovery", a_little)
     done, events = ran(lab)
     [compared] = [e for e in events if isinstance(e, Compared)]
-    assert compared.looked_at == {"file": 3, "toxiproxy": 1, "proxy": 1, "toxic": 1, "gpu": 1}
+    assert compared.looked_at == {"file": 3, "toxiproxy": 1, "proxy": 3, "toxic": 3, "gpu": 1}
     assert named(events, Leftovers) == named(events, Residue) == []
     assert done.verdict["exit_code"] == ExitCode.PASS
 
@@ -80,8 +80,9 @@ def test_a_model_file_that_changed_in_mid_run_is_a_leftover(lab: Lab) -> None:
 def test_a_strangers_toxic_that_vanished_is_named(lab: Lab) -> None:
     when(lab, "recovery", lab.stack.world.proxy.restart)
     done, events = ran(lab)
-    [item] = named(events, Leftovers)
+    item, *others = named(events, Leftovers)
     assert (item["kind"], item["name"]) == ("toxic", "somebody-elses")
+    assert [i["name"] for i in others] == [f"somebody-elses on replica-{n}" for n in (1, 2)]
     assert "Toxiproxy restarted" in item["detail"]
     assert done.verdict["exit_code"] == ExitCode.UNCLEAN
 

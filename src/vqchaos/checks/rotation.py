@@ -46,8 +46,8 @@ class Rotation(Check):
         there = names(events)
         if not there:
             return self._unknown(
-                "the history has no word of a router (`router_stats` in the stack's file says "
-                "where its statistics are)"
+                "the history has no word of a router: `router_stats` in the stack's file says "
+                "where its statistics are, and they must be there when the run begins"
             )
         if since is None:
             return self._unknown("nothing was injected")

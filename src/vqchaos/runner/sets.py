@@ -280,8 +280,8 @@ class SetRunner:
             left = format_duration(max(0.0, mark.deadline - self._clock.wall()))
             raise UncleanError(
                 f"run {one_line(mark.run)}, which is not of this machine or has lost its ledger, "
-                f"has a {one_line(mark.toxic.type)} in force on this proxy for another {left} at "
-                "most",
+                f"has a {one_line(mark.toxic.type)} in force on the proxy {mark.proxy} for another "
+                f"{left} at most",
                 hint="wait for it, stop it where it runs, or delete the toxic "
                 f"{one_line(mark.toxic.name)} if you know that it is dead",
             )
