@@ -20,69 +20,23 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from tests.crash.child import STEPS
-from tests.crash.harness import PATIENCE, ROOT, Victim, settled, victim
-from tests.live.conftest import Lines, make_live_stack
-from tests.live.test_undo_live import FAMILIES, effects, words
+from tests.crash.harness import PATIENCE, ROOT, Victim, settled
+from tests.crash.places import CONTAINERS, EVERY, Place, places, vqchaos
+from tests.live.test_undo_live import FAMILIES
 from vqchaos.clock import RealClock, wait_until
-from vqchaos.stack.local.down import down
-from vqchaos.stack.local.stack import LocalStack
-from vqchaos.stack.local.up import up
 
 CLOCK = RealClock()
 RESULTS = ROOT / "docs" / "crash-matrix.json"
 PAGE = ROOT / "docs" / "safety.md"
 BEGIN, END = "<!-- make crash: begin -->\n", "<!-- make crash: end -->\n"
-LATE = 0.25  # seconds; an exchange under the family's latency takes 0.3
 TIMES = 12  # with those of the other ways some 20 timed kills a family
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass
-class Place:
-    """The stack, one family, and a folder for each run."""
-
-    stack: LocalStack
-    family: str
-    folder: Path
-    times: list[float] = field(default_factory=list)  # seconds from SIGKILL to every effect gone
-
-    @contextmanager
-    def at(self, step: str, **options: Any) -> Iterator[Victim]:
-        """A runner that stands at the step, with all of the family's faults begun."""
-        folder = self.folder / f"{time.monotonic_ns()}"
-        nth = 1 if step in ("preflight", "recovery") else len(FAMILIES[self.family])
-        command = words(self.family, folder, fault="5s")
-        with victim(step, command, folder / "runs", nth=nth, **options) as runner:
-            runner.await_step()
-            yield runner
-
-    def _as_the_world_is(self) -> bool:
-        return effects(self.stack) == []
-
-    def _as_clients_see(self) -> bool:
-        """Without a word to Toxiproxy's API: a listing that waits behind a removal that hangs
-        keeps the proxy from being made anew, and the look would make the trouble that it sees."""
-        took = self.stack.proxy.timed_connect(1.0)
-        return took is not None and took < LATE
-
-    def dies(self, runner: Victim) -> None:
-        """SIGKILL, and what its watchdog does then; timed where an effect was in force."""
-        stood = effects(self.stack)
-        killed = time.monotonic()
-        runner.process.kill()
-        if stood:
-            gone = self._as_clients_see if self.family == "network" else self._as_the_world_is
-            assert wait_until(gone, PATIENCE, CLOCK, every=0.02)
-            self.times.append(round(time.monotonic() - killed, 3))
-        assert wait_until(lambda: runner.ended_as() == "died", PATIENCE, CLOCK, every=0.1)
-        assert wait_until(lambda: settled(self.stack.state_dir), PATIENCE, CLOCK)
 
 
 def by_signal(number: signal.Signals, step: str) -> Callable[[Place], None]:
@@ -147,7 +101,7 @@ def toxiproxy_hung(place: Place) -> None:
 
 
 def _toxiproxy(place: Place) -> int:
-    pid = place.stack.supervisor.pid_of("toxiproxy")
+    pid: int | None = place.stack.supervisor.pid_of("toxiproxy")
     assert pid is not None
     return pid
 
@@ -169,7 +123,7 @@ def clock_back(place: Place) -> None:
 def two_runners(place: Place) -> None:
     with place.at("hold") as runner:
         folder = place.folder / f"{time.monotonic_ns()}"
-        second = [sys.executable, "-m", "vqchaos", *words(place.family, folder)]
+        second = [sys.executable, "-m", "vqchaos", *place.words(folder)]
         done = subprocess.run([*second, "--out", str(folder)], capture_output=True, check=False)
         assert done.returncode == 3, done.stderr
         place.dies(runner)
@@ -193,7 +147,7 @@ def terminal_closed(place: Place) -> None:
 def hung(place: Place) -> None:
     with place.at("hold") as runner:
         runner.process.send_signal(signal.SIGSTOP)
-        _vqchaos("abort", "--stack", str(place.stack.path))
+        vqchaos("abort", "--stack", str(place.stack.path))
         assert wait_until(lambda: settled(place.stack.state_dir), PATIENCE, CLOCK)
 
 
@@ -223,18 +177,15 @@ WAYS: dict[str, list[Callable[[Place], None]]] = {
     "experiment deleted, SIGKILL": [file_deleted],
     f"SIGKILL at hold, {TIMES} times": [by_kill("hold")] * TIMES,
 }
-QUICK = {"network", "processes"}  # their deaths take seconds; a start takes half a minute
+LOCAL = set(FAMILIES)
+QUICK = {"network", "processes", CONTAINERS}  # deaths of seconds; a start takes half a minute
 ONLY = {
     # A lost ledger leaves only marks, and the others have none: safety.md says what to do.
     "… and the ledger lost (next preflight)": {"network"},
     f"SIGKILL at hold, {TIMES} times": QUICK,
+    "Toxiproxy killed, SIGTERM": LOCAL,  # containers have a fake one
+    "Toxiproxy's API hung, SIGTERM": LOCAL,
 }
-
-
-def _vqchaos(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vqchaos", *arguments], capture_output=True, text=True, check=False
-    )
 
 
 Cell = dict[str, Any]
@@ -246,18 +197,17 @@ def cell(place: Place, ways: list[Callable[[Place], None]]) -> Cell:
     before = after = 0
     place.times.clear()
     for way in ways:
-        up(place.stack, Lines())  # serving and clean, whatever the one before did
+        place.ready()
         way(place)
-        before += len(effects(place.stack))
-        healed = _vqchaos("heal", "--stack", str(place.stack.path))
-        assert healed.returncode == 0, healed.stdout + healed.stderr
-        after += len(effects(place.stack))
+        before += len(place.effects())
+        place.heal()
+        after += len(place.effects())
     return {"deaths": len(ways), "before": before, "after": after, "times": list(place.times)}
 
 
 def table(results: dict[str, dict[str, Cell]]) -> str:
     """Ways down, families across: what was left before `heal` → after it."""
-    families = [family for family in FAMILIES if family in results]
+    families = [family for family in EVERY if family in results]
     lines = ["| way to die | " + " | ".join(families) + " |", "|---|" + "---|" * len(families)]
     for way in WAYS:
         cells = []
@@ -293,7 +243,7 @@ def write(known: dict[str, dict[str, Cell]]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--family", action="append", choices=list(FAMILIES))
+    parser.add_argument("--family", action="append", choices=EVERY)
     parser.add_argument("--way", action="append", default=[], help="words of the ways to die")
     asked = parser.parse_args()
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
@@ -301,11 +251,8 @@ def main() -> int:
     # Entered first, left last: the stack goes down while its state is there.
     with tempfile.TemporaryDirectory(prefix="crash-") as folder, ExitStack() as stack_of:
         os.environ["XDG_STATE_HOME"] = f"{folder}/state"
-        stack = make_live_stack()
-        stack_of.callback(lambda: down(stack, Lines(), force=True))
-        up(stack, Lines())
-        for family in asked.family or list(FAMILIES):
-            place = Place(stack, family, Path(folder))
+        for place in places(asked.family or EVERY, Path(folder), stack_of):
+            family = place.family
             for name, ways in WAYS.items():
                 if family not in ONLY.get(name, {family}):
                     continue

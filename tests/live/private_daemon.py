@@ -72,4 +72,6 @@ def private_daemon() -> Iterator[PrivateDaemon]:
         yield daemon
     finally:
         daemon.remove()
+        # Docker leaves its data mounted on itself, unless nothing was to be kept private.
+        subprocess.run(["umount", str(folder / "data")], capture_output=True, check=False)
         shutil.rmtree(folder)
