@@ -135,6 +135,8 @@ def test_docker_itself_refuses_a_port_that_is_taken(server: Server) -> None:
         server.docker.start(StartOverride())
         found = server.docker.attempt()
         assert (found.state, found.clean) == ("exited", False)
+        assert found.started is not None
+        assert found.started == found.ended
         assert any("address already in use" in line for line in server.docker.attempt_log())
     server.docker.start_clean()
     assert server.until(lambda attempt: attempt.state == "running").clean

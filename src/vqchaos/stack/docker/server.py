@@ -16,7 +16,7 @@ from vqchaos.clock import Clock, wait_until
 from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.stack.container_protocols import ContainerRef
 from vqchaos.stack.docker import facts, sibling
-from vqchaos.stack.docker.client import Gone, Refused
+from vqchaos.stack.docker.client import Docker, Gone, Refused
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.docker.logs import tail
 from vqchaos.stack.protocols import Attempt, StartOverride
@@ -34,11 +34,14 @@ class DockerServer:
     def __init__(
         self, containers: DockerContainers, folder: Path, clock: Clock, replica: int = 1
     ) -> None:
-        self._docker = containers.daemon
         self._containers = containers
         self._folder = folder
         self._clock = clock
         self._replica = replica
+
+    @property
+    def _docker(self) -> Docker:
+        return self._containers.daemon
 
     def own_url(self) -> str | None:
         host, port = self.listens_on()
@@ -110,14 +113,16 @@ class DockerServer:
         state = "running" if running else "waiting" if seen["Status"] == "restarting" else "exited"
         if (seen["Status"] == "created" and not refused) or (other is None and state == "exited"):
             state = "stopped"
+        # A start that Docker refused is over at once.
+        started = facts.moment(info["Created"] if refused else seen["StartedAt"])
         ended = None if running or state == "waiting" else facts.moment(seen["FinishedAt"])
         return Attempt(
             generation=int(info.get("RestartCount") or 0) + 1,
             state=state,  # type: ignore[arg-type] # one of the four
             clean=other is None,
             pid=seen["Pid"] or None,
-            started=self._moment(facts.moment(seen["StartedAt"])),
-            ended=self._clock.now() if refused else self._moment(ended),
+            started=self._moment(started),
+            ended=self._moment(started if refused else ended),
             exit_code=None if running else int(seen["ExitCode"]),
             log=self.attempt_log()[-_SHOWN:],
         )
@@ -133,8 +138,11 @@ class DockerServer:
             lines = [clean(line, 2000) for line in tail(self._docker, ref, since, _LOG)]
         except Gone:
             return []
-        said = info["State"]["Error"]
-        return [*lines, clean(f"Docker: {said}", 2000)] if said else lines
+        if self._containers.ooms(ref, since or facts.moment(info["Created"]) or 0.0):
+            lines.append("Docker: out of memory, by the container's limit")
+        if said := info["State"]["Error"]:
+            lines.append(clean(f"Docker: {said}", 2000))
+        return lines
 
     # ------------------------------------------------------------ which containers
 
