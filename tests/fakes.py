@@ -331,6 +331,9 @@ class FakeServer:
             self.port = free_port()
             self._save(self.latest)
 
+    def own_url(self) -> str | None:
+        return None
+
     def listens_on(self) -> tuple[str, int]:
         with self.world.call("server.listens_on"):
             return "127.0.0.1", self.port

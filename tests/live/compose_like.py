@@ -100,6 +100,7 @@ class Project:
             IMAGE,
             command,
             labels=labels,
+            ports=list(host.get("port_bindings", ())),
             name=f"{self.name}-{service}-{number}" + ("-run" if oneoff else ""),
             host_config=self.api.create_host_config(
                 restart_policy=policy, network_mode=network, **host

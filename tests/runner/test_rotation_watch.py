@@ -19,28 +19,28 @@ def says(replica: str, up: bool | None) -> RouterReplica:
 
 def test_a_replica_that_is_out_is_waited_for() -> None:
     found = watch({"type": "rotation", "back": "60s"})
-    assert found.whole  # nobody has said that one is out
+    assert found.whole()  # nobody has said that one is out
     found.add(says("server-1", True))
     found.add(says("server-2", True))
-    assert found.whole
+    assert found.whole()
     found.add(says("server-1", False))
-    assert not found.whole
+    assert not found.whole()
     found.add(says("server-2", False))
     found.add(says("server-1", True))
-    assert not found.whole
+    assert not found.whole()
     found.add(says("server-2", True))
-    assert found.whole
+    assert found.whole()
 
 
 def test_a_router_without_a_word_is_not_waited_for() -> None:
     found = watch({"type": "rotation", "back": "60s"})
     found.add(says("server-1", False))
     found.add(says("server-1", None))
-    assert found.whole
+    assert found.whole()
 
 
 def test_nobody_waits_without_a_check_that_asks() -> None:
     for checks in ([], [{"type": "rotation", "out": "10s"}]):
         found = watch(*checks)
         found.add(says("server-1", False))
-        assert found.whole
+        assert found.whole()

@@ -150,20 +150,24 @@ class ObserverLink:
         """Pause, and wait until nothing is in flight; False when the time is up first."""
         return self._send_and_await("drained", timeout, cmd="drain")
 
-    def canary(self, moment: str, timeout: float, *, direct: bool = False) -> bool:
+    def canary(
+        self, moment: str, timeout: float, *, direct: bool = False, url: str | None = None
+    ) -> bool:
         """Pause, wait for quiet, ask each canary; the load stays paused. True if each was answered,
-        not garbage and, where there are golden answers, right; False also when the time is up."""
+        not garbage and, where there are golden answers, right; False also when the time is up.
+        ``url``: one server's own, past proxy and router."""
         done = self._send_and_await(
-            "canary_done", timeout, cmd="canary", moment=moment, direct=direct
+            "canary_done", timeout, cmd="canary", moment=moment, direct=direct, url=url
         )
         return done and bool(self._said["canary_done"]["ok"])
 
-    def token(self, *, direct: bool, timeout: float) -> bool:
-        """Ask for one token now, through the clients' URL or directly: did it come in time?"""
+    def token(self, *, direct: bool, timeout: float, url: str | None = None) -> bool:
+        """Ask for one token now, through the clients' URL, directly or at a URL: did it come in
+        time?"""
         with self._changed:
             self._asked += 1
             number = self._asked
-        self._send(cmd="pilot_once", n=number, direct=direct, deadline=timeout)
+        self._send(cmd="pilot_once", n=number, direct=direct, url=url, deadline=timeout)
         self._wait(lambda: number in self._tokens, timeout + 1.0)
         answer = self._tokens.pop(number, None)
         return answer is not None and bool(answer["ok"])

@@ -148,14 +148,13 @@ class Observer:
         elif cmd == "drain":
             self._quiet_then(self._drain)
         elif cmd == "canary":
-            moment, direct = str(command["moment"]), bool(command.get("direct"))
-            self._quiet_then(lambda: self._run_canary(moment, direct=direct))
+            moment, url = str(command["moment"]), self._url(command)
+            self._quiet_then(lambda: self._run_canary(moment, url))
         elif cmd == "baseline_over":
             self._pilot.baseline_over()
         elif cmd == "pilot_once":
             deadline = float(command.get("deadline", TOKEN_DEADLINE))
-            direct = bool(command.get("direct"))
-            self._spawn(self._token(int(command.get("n", 0)), deadline, direct=direct))
+            self._spawn(self._token(int(command.get("n", 0)), deadline, self._url(command)))
         elif cmd == "stop":
             self._stopping.set()
         else:
@@ -188,13 +187,17 @@ class Observer:
         for load in self._loads:
             await load.quiet()
 
-    async def _run_canary(self, moment: str, *, direct: bool) -> None:
+    def _url(self, command: dict[str, Any]) -> str:
+        """Whom a command asks: one server alone, the target directly, or as clients do."""
+        direct = self._job.direct_url if command.get("direct") else self._job.client_url
+        return str(command.get("url") or direct)
+
+    async def _run_canary(self, moment: str, url: str) -> None:
         ok = False
         self._pilot.hold()
         try:
             await self._loads_quiet()
             await self._pilot.quiet()
-            url = self._job.direct_url if direct else self._job.client_url
             ok = await self._canary.run(moment, url)
         finally:
             self._pilot.release()
@@ -216,12 +219,12 @@ class Observer:
         )
         return await self._client.send(Flight(call))
 
-    async def _token(self, number: int, deadline: float, *, direct: bool) -> None:
+    async def _token(self, number: int, deadline: float, url: str) -> None:
         job = self._job
         question = Question(
             workload="token",
             api="completions",
-            base_url=job.direct_url if direct else job.client_url,
+            base_url=url,
             body=pilot.body(job.model),
             due=self._now(),
             deadline=deadline,

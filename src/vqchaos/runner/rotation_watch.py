@@ -21,7 +21,6 @@ class RotationWatch:
         if isinstance(event, RouterReplica):
             self._up[event.replica] = event.up
 
-    @property
     def whole(self) -> bool:
         """No replica is out that somebody waits for. A router without a word is not waited for."""
         return not self._asked or False not in self._up.values()

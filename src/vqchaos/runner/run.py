@@ -296,12 +296,12 @@ class Stages:
             until = self._rec.t() + limit
             if not self._rec.wait(lambda: watch.recovered_at is not None, limit):
                 return "not recovered in time"
-            if self._rotation.whole:
+            if self._rotation.whole():
                 return "recovered"
             self._rec.progress.said(
                 "waiting until the router has every replica back", self._rec.t()
             )
-            if self._rec.wait(lambda: self._rotation.whole, max(0.0, until - self._rec.t())):
+            if self._rec.wait(self._rotation.whole, max(0.0, until - self._rec.t())):
                 return "recovered, and the router has every replica back"
             return "recovered, but the router has not every replica back"
 

@@ -109,6 +109,8 @@ class FaultPhase:
     def _await_start(self, item: Injection, deadline: float) -> str:
         """Until the server refused, or served a token and the quiet canary ran on it."""
         rec, server = self._rec, self._stack.server
+        # With a spare, the router serves whatever becomes of this one: it is asked itself.
+        url = server.own_url()
         rec.progress.said("waiting until the server refuses to start, or serves", rec.t())
         seen: list[Attempt] = []
         served = False
@@ -119,7 +121,9 @@ class FaultPhase:
             if attempt.state == "exited":
                 seen.append(attempt)
                 return True
-            served = attempt.state == "running" and self._observer.token(direct=True, timeout=2.0)
+            served = attempt.state == "running" and self._observer.token(
+                direct=True, timeout=2.0, url=url
+            )
             return served
 
         rec.wait(over, max(0.0, deadline - rec.t()))
@@ -141,7 +145,7 @@ class FaultPhase:
             )
         )
         if outcome == "served":
-            self._observer.canary("fault", timeout=60.0, direct=False)
+            self._observer.canary("fault", timeout=60.0, url=url)
             return "the server serves; the canary ran on it"
         if outcome == "exited":
             return f"the server refused to start (exit code {attempt.exit_code})"

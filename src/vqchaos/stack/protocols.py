@@ -188,6 +188,9 @@ class ServerControl(Protocol):
     """Stops and starts the server under test. The wish is kept on disk by the supervisor's
     launcher, so that it outlives vqchaos."""
 
+    def own_url(self) -> str | None:
+        """Where this server alone answers; None: at the stack's direct URL."""
+
     def listens_on(self) -> tuple[str, int]:
         """The server's own address (not the proxy's)."""
 

@@ -104,7 +104,12 @@ class FakeEngine:
 
     def containers(self, **options: Any) -> list[dict[str, Any]]:
         self.calls.append(("containers", options))
-        return self.listing
+        wanted = [label.split("=", 1) for label in options["filters"]["label"]]
+        return [
+            each
+            for each in self.listing
+            if all(each["Labels"].get(name) == value for name, value in wanted)
+        ]
 
     def inspect_container(self, identifier: str) -> dict[str, Any]:
         if self.info is None:

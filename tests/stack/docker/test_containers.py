@@ -38,6 +38,17 @@ def changes(engine: FakeEngine) -> list[str]:
 # ---------------------------------------------------------------- looking
 
 
+def test_what_stands_in_for_a_server_is_that_replica(
+    control: DockerContainers, engine: FakeEngine
+) -> None:
+    other = listed("server", 1, "9" * 64)
+    other["Labels"] |= {"com.docker.compose.oneoff": "True", "io.vqchaos.stands-for": "1" * 64}
+    engine.listing = [listed("server", 1, "1" * 64), listed("server", 2, "2" * 64), other]
+    control = DockerContainers("shop", {"server": ["server"]}, Docker(engine))
+    assert [(r.replica, r.id[0]) for r in control.find("server")] == [(1, "9"), (2, "2")]
+    assert [(r.replica, r.id[0]) for r in control.find_own("server")] == [(1, "1"), (2, "2")]
+
+
 def test_replicas_run_on_over_the_services_in_their_order(
     control: DockerContainers, engine: FakeEngine
 ) -> None:
@@ -54,7 +65,7 @@ def test_replicas_run_on_over_the_services_in_their_order(
         (3, "shop-small-1", "1"),
     ]
     assert control.find("proxy") == []
-    [(_, options), _] = engine.calls
+    options = engine.calls[0][1]
     assert options == {
         "all": True,
         "filters": {

@@ -61,9 +61,8 @@ def test_what_is_missing_says_why(world: FakeWorld) -> None:
     stack = make(world)
     assert Capability.CONTAINERS not in stack.missing()
     assert "proxy_api" in stack.missing()[Capability.PROXY]
-    for ask in ("proxy", "server"):
-        with pytest.raises(CapabilityMissing):
-            getattr(stack, ask)
+    with pytest.raises(CapabilityMissing):
+        _ = stack.proxy
 
 
 def test_a_daemon_elsewhere_has_no_processes_here_and_needs_an_environment(
@@ -75,8 +74,10 @@ def test_a_daemon_elsewhere_has_no_processes_here_and_needs_an_environment(
     stack = make(world, environment="staging")
     assert stack.environment == "staging"
     assert "far.example" in stack.missing()[Capability.PROCESSES]
-    with pytest.raises(CapabilityMissing):
-        _ = stack.processes
+    assert "far.example" in stack.missing()[Capability.STARTUP]
+    for ask in ("processes", "server"):
+        with pytest.raises(CapabilityMissing):
+            getattr(stack, ask)
 
 
 def test_a_paused_limited_or_cut_off_container_is_ours_and_a_dead_one_the_stacks(

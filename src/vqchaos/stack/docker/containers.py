@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vqchaos.errors import CapabilityMissing, StackError
@@ -23,6 +24,7 @@ from vqchaos.stack.container_protocols import (
 )
 from vqchaos.stack.docker import cgroup, facts
 from vqchaos.stack.docker.host import kill_first
+from vqchaos.stack.docker.sibling import STANDS_FOR
 from vqchaos.stack.protocols import Item
 from vqchaos.text import one_line
 
@@ -62,9 +64,28 @@ class DockerContainers:
         self._refuse_missing = inside.refuse_missing
         self._refused, self._gone = client.Refused, client.Gone
 
+    @property
+    def daemon(self) -> Docker:
+        """The one client, for who changes more than the protocol does."""
+        return self._docker
+
     # ------------------------------------------------------------ looking
 
     def find(self, role: str) -> list[ContainerRef]:
+        return [self.stand_in(ref) or ref for ref in self.find_own(role)]
+
+    def stand_in(self, own: ContainerRef) -> ContainerRef | None:
+        """The container that a start-up fault put in its place, if there is one."""
+        labels = [f"{facts.PROJECT}={self._project}", f"{STANDS_FOR}={own.id}"]
+        listed = self._docker.call(
+            lambda: self._docker.api.containers(all=True, filters={"label": labels})
+        )
+        return next(
+            (replace(own, id=c["Id"], name=one_line(facts.name_of(c))) for c in listed), None
+        )
+
+    def find_own(self, role: str) -> list[ContainerRef]:
+        """As Compose made them, whoever stands in for them."""
         labels = [f"{facts.PROJECT}={self._project}", f"{facts.ONEOFF}=False"]
         # One request: docker-py's own list() looks at each, and fails if one is removed meanwhile.
         listed = self._docker.call(

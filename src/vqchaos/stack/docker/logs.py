@@ -6,6 +6,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,19 @@ def keep(
     return remarks
 
 
+def tail(docker: Docker, ref: ContainerRef, since: float, count: int) -> list[str]:
+    """The last lines that it wrote since then (Unix seconds), without Docker's times; what came
+    within a few seconds, if the daemon is slow. Raises Gone."""
+    found: list[str] = []
+    with (
+        suppress(TimeoutError, requests.RequestException),
+        _asked_for(docker, ref, since, count) as answer,
+    ):
+        pieces = _until(time.monotonic() + SILENCE, answer.iter_content(65536))
+        found.extend(line.partition(" ")[2] for line in lines(pieces, framed=_framed(docker, ref)))
+    return found
+
+
 class End:
     """The last lines of a text, in at most so many bytes."""
 
@@ -143,10 +157,12 @@ def _framed(docker: Docker, ref: ContainerRef) -> bool:
     return not info["Config"].get("Tty")
 
 
-def _asked_for(docker: Docker, ref: ContainerRef, since: float) -> requests.Response:
+def _asked_for(
+    docker: Docker, ref: ContainerRef, since: float, count: int = _LINES
+) -> requests.Response:
     """Not by docker-py's own ``logs``, which takes the timeout off the line."""
     api = docker.api
-    wanted: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": str(_LINES)}
+    wanted: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": str(count)}
     wanted["since"] = f"{since:.6f}"
 
     def ask() -> requests.Response:

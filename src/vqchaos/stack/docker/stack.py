@@ -31,8 +31,6 @@ from vqchaos.stack.protocols import (
 )
 from vqchaos.stack.readers import look_at_proxies
 
-_NOT_YET = "not in this version of vqchaos for Docker stacks"
-
 
 class DockerStack:
     """Implements ``protocols.Stack`` and, with ``clock``, ``faults.base.World``."""
@@ -73,15 +71,13 @@ class DockerStack:
         return reach.endpoints(self.file, self.path)
 
     def missing(self) -> Mapping[Capability, str]:
-        lacks = {
-            **reach.lacks(self.file),
-            Capability.STARTUP: f"the faults of a start are {_NOT_YET}",
-            Capability.MODEL_FILES: _NOT_YET,
-            Capability.MEMORY_LIMIT: _NOT_YET,
-        }
+        lacks = dict(reach.lacks(self.file))
         if self.remote:
             where = f"the Docker daemon is on another machine ({host()})"
             lacks[Capability.PROCESSES] = where
+            lacks[Capability.STARTUP] = f"{where}, and cannot read what a fault makes here"
+            lacks[Capability.MODEL_FILES] = where
+            lacks[Capability.MEMORY_LIMIT] = where
             lacks[Capability.HOST] = where
         return lacks
 
@@ -121,7 +117,12 @@ class DockerStack:
 
     @property
     def server(self) -> ServerControl:
-        raise self._lack(Capability.STARTUP)
+        """Of the first replica: the one whose starts are broken."""
+        if self.remote:
+            raise self._lack(Capability.STARTUP)
+        from vqchaos.stack.docker.server import DockerServer  # noqa: PLC0415 (imports docker-py)
+
+        return DockerServer(self.docker, self.state_dir, self.clock)
 
     def probe_sources(self) -> ProbeSources:
         by_role = self.file.services.by_role()

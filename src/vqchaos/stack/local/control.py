@@ -89,6 +89,9 @@ class LocalServer:
         self._model_dir = model_dir
         self._clock = clock
 
+    def own_url(self) -> str | None:
+        return None  # the only one
+
     def listens_on(self) -> tuple[str, int]:
         return "127.0.0.1", self._clean.port
 

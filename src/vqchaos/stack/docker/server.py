@@ -1,0 +1,186 @@
+"""One server's container, stopped and started otherwise: for the faults of a start.
+
+A container cannot be changed. Its start with a fault is another container, made like it, that
+stands in for it meanwhile; a clean start removes that and starts the own one again. Nothing is
+remembered but by Docker itself: the one that stands in says by a label for whom.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vqchaos.clock import Clock, wait_until
+from vqchaos.errors import CapabilityMissing, StackError
+from vqchaos.stack.container_protocols import ContainerRef
+from vqchaos.stack.docker import facts, sibling
+from vqchaos.stack.docker.client import Docker, Gone, Refused
+from vqchaos.stack.docker.containers import DockerContainers
+from vqchaos.stack.docker.logs import tail
+from vqchaos.stack.protocols import Attempt, StartOverride
+from vqchaos.text import clean
+
+_GRACE = 15.0  # seconds between SIGTERM and SIGKILL, as for a local server
+_SHOWN = 200  # lines of a log that an attempt carries
+_LOG = 20_000  # lines that are looked through for a cause
+
+
+class DockerServer:
+    """Implements ``protocols.ServerControl`` for one replica. The daemon must be this machine's: it
+    reads folders that faults make."""
+
+    def __init__(
+        self, containers: DockerContainers, folder: Path, clock: Clock, replica: int = 1
+    ) -> None:
+        self._containers = containers
+        self._folder = folder
+        self._clock = clock
+        self._replica = replica
+
+    @property
+    def _docker(self) -> Docker:
+        return self._containers.daemon
+
+    def own_url(self) -> str | None:
+        host, port = self.listens_on()
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+
+    def listens_on(self) -> tuple[str, int]:
+        return sibling.listens_on(self._inspect(self._own()))
+
+    def model_dir(self) -> Path:
+        return sibling.model_dir(self._inspect(self._own()))
+
+    def memory_limit(self) -> int | None:
+        return facts.limits(self._inspect(self._own())).memory
+
+    def scratch(self, token: str) -> Path:
+        return self._folder / "scratch" / token
+
+    def is_up(self) -> bool:
+        """Whether its own container exists: a clean start can be made of it."""
+        return self._found() is not None
+
+    def stop(self, timeout: float = 30.0) -> None:
+        own = self._own()
+        other = self._stand_in(own)
+        if other is not None:
+            self._remove(other)
+        self._containers.stop(own, min(timeout, _GRACE))
+
+    def start(self, override: StartOverride, *, restarts: bool = False) -> None:
+        own = self._own()
+        info = self._inspect(own)
+        if info["State"]["Running"] or self._stand_in(own) is not None:
+            raise StackError(f"{own.name} runs already: stop it first")
+        wanted = sibling.body(info, override, restarts=restarts)
+        api = self._docker.api
+        name = f"{own.name}-vqchaos"
+        made = self._docker.call(lambda: api.create_container_from_config(wanted, name), own.name)
+        for place in facts.attachments(info)[1:]:
+            other = ContainerRef(made["Id"], name, own.role, own.service, own.replica)
+            self._containers.connect(other, place)
+        try:
+            self._docker.call(lambda: api.start(made["Id"]), name)
+        except Refused:
+            # A port that is taken, for one: Docker keeps its reason with the container, where
+            # `attempt` finds it. A start that was refused for another reason is the fault's too.
+            if not self._inspect_id(made["Id"], name)["State"]["Error"]:
+                raise
+
+    def start_clean(self) -> None:
+        own = self._own()
+        other = self._stand_in(own)
+        if other is not None:
+            self._remove(other)
+        self._containers.start(own)
+
+    def attempt(self) -> Attempt:
+        own = self._found()
+        if own is None:
+            return Attempt(0, "stopped", clean=True)
+        other = self._stand_in(own)
+        try:
+            info = self._inspect(own if other is None else other)
+        except Gone:
+            return Attempt(0, "stopped", clean=other is None)
+        seen = info["State"]
+        # Before the look at the log, so that the last words of one that ended are in it.
+        running = seen["Status"] in ("running", "paused")
+        refused = seen["Status"] == "created" and bool(seen["Error"])
+        state = "running" if running else "waiting" if seen["Status"] == "restarting" else "exited"
+        if (seen["Status"] == "created" and not refused) or (other is None and state == "exited"):
+            state = "stopped"
+        # A start that Docker refused is over at once.
+        started = facts.moment(info["Created"] if refused else seen["StartedAt"])
+        ended = None if running or state == "waiting" else facts.moment(seen["FinishedAt"])
+        return Attempt(
+            generation=int(info.get("RestartCount") or 0) + 1,
+            state=state,  # type: ignore[arg-type] # one of the four
+            clean=other is None,
+            pid=seen["Pid"] or None,
+            started=self._moment(started),
+            ended=self._moment(started if refused else ended),
+            exit_code=None if running else int(seen["ExitCode"]),
+            log=self.attempt_log()[-_SHOWN:],
+        )
+
+    def attempt_log(self) -> Sequence[str]:
+        own = self._found()
+        if own is None:
+            return []
+        ref = self._stand_in(own) or own
+        try:
+            info = self._inspect(ref)
+            since = facts.moment(info["State"]["StartedAt"]) or 0.0
+            lines = [clean(line, 2000) for line in tail(self._docker, ref, since, _LOG)]
+        except Gone:
+            return []
+        if self._containers.ooms(ref, since or facts.moment(info["Created"]) or 0.0):
+            lines.append("Docker: out of memory, by the container's limit")
+        if said := info["State"]["Error"]:
+            lines.append(clean(f"Docker: {said}", 2000))
+        return lines
+
+    # ------------------------------------------------------------ which containers
+
+    def _found(self) -> ContainerRef | None:
+        refs = self._containers.find_own("server")
+        return next((ref for ref in refs if ref.replica == self._replica), None)
+
+    def _own(self) -> ContainerRef:
+        found = self._found()
+        if found is None:
+            raise CapabilityMissing(
+                f"there is no container of server {self._replica}",
+                hint="bring the stack up: `vqchaos up`, or `docker compose up -d`",
+            )
+        return found
+
+    def _stand_in(self, own: ContainerRef) -> ContainerRef | None:
+        return self._containers.stand_in(own)
+
+    def _remove(self, ref: ContainerRef) -> None:
+        api = self._docker.api
+        self._containers.stop(ref, _GRACE)
+        try:
+            self._docker.call(lambda: api.remove_container(ref.id, force=True, v=True), ref.name)
+        except Gone:
+            return
+        gone = wait_until(
+            lambda: self._containers.state(ref).status == "gone", 10.0, self._clock, every=0.05
+        )
+        if not gone:
+            raise StackError(f"{ref.name} is still there after its removal")
+
+    def _inspect(self, ref: ContainerRef) -> Any:
+        return self._inspect_id(ref.id, ref.name)
+
+    def _inspect_id(self, identifier: str, name: str) -> Any:
+        return self._docker.call(lambda: self._docker.api.inspect_container(identifier), name)
+
+    def _moment(self, wall: float | None) -> float | None:
+        """Docker's wall time on the clock of the run."""
+        return None if wall is None else self._clock.now() - (time.time() - wall)
