@@ -17,7 +17,10 @@ from docker import APIClient
 from tests.live.compose_like import make_image
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "docker" / "daemon.sh"
-ARGUMENTS = "--bridge none --iptables=false"  # nothing of the machine's network is touched
+# In a network namespace of its own: a second dockerd with `--bridge none` takes the machine's
+# docker0 away.
+ALONE = ("unshare", "--net")
+ARGUMENTS = "--bridge none --iptables=false"
 
 
 class PrivateDaemon:
@@ -49,7 +52,7 @@ class PrivateDaemon:
 
     def _script(self, *words: str, arguments: str = "") -> None:
         done = subprocess.run(
-            [str(SCRIPT), *words, "--work", str(self._folder)],
+            [*ALONE, str(SCRIPT), *words, "--work", str(self._folder)],
             env={**os.environ, "DOCKER_HOST": self.host, "DOCKERD_ARGS": arguments},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -25,6 +25,7 @@ from vqchaos.text import clean
 _GRACE = 15.0  # seconds between SIGTERM and SIGKILL, as for a local server
 _SHOWN = 200  # lines of a log that an attempt carries
 _LOG = 20_000  # lines that are looked through for a cause
+_EARLY = 0.3
 
 
 class DockerServer:
@@ -113,6 +114,7 @@ class DockerServer:
         state = "running" if running else "waiting" if seen["Status"] == "restarting" else "exited"
         if (seen["Status"] == "created" and not refused) or (other is None and state == "exited"):
             state = "stopped"
+        to_run = self._clock.now() - time.time()  # from Docker's wall time to the run's clock
         # A start that Docker refused is over at once.
         started = facts.moment(info["Created"] if refused else seen["StartedAt"])
         ended = None if running or state == "waiting" else facts.moment(seen["FinishedAt"])
@@ -121,8 +123,8 @@ class DockerServer:
             state=state,  # type: ignore[arg-type] # one of the four
             clean=other is None,
             pid=seen["Pid"] or None,
-            started=self._moment(started),
-            ended=self._moment(started if refused else ended),
+            started=_shifted(started, to_run),
+            ended=_shifted(started if refused else ended, to_run),
             exit_code=None if running else int(seen["ExitCode"]),
             log=self.attempt_log()[-_SHOWN:],
         )
@@ -134,7 +136,8 @@ class DockerServer:
         ref = self._stand_in(own) or own
         try:
             info = self._inspect(ref)
-            since = facts.moment(info["State"]["StartedAt"]) or 0.0
+            # Docker may date the first words before the start itself.
+            since = (facts.moment(info["State"]["StartedAt"]) or _EARLY) - _EARLY
             lines = [clean(line, 2000) for line in tail(self._docker, ref, since, _LOG)]
         except Gone:
             return []
@@ -181,6 +184,6 @@ class DockerServer:
     def _inspect_id(self, identifier: str, name: str) -> Any:
         return self._docker.call(lambda: self._docker.api.inspect_container(identifier), name)
 
-    def _moment(self, wall: float | None) -> float | None:
-        """Docker's wall time on the clock of the run."""
-        return None if wall is None else self._clock.now() - (time.time() - wall)
+
+def _shifted(moment: float | None, by: float) -> float | None:
+    return None if moment is None else moment + by
