@@ -109,10 +109,10 @@ def test_memory_that_ran_out_is_told_from_a_kill(whole: ComposeStack) -> None:
     assert whole.control.limits(first) == limits
 
 
-def test_down_leaves_nothing_of_it(whole: ComposeStack) -> None:
+def test_down_leaves_nothing_of_it(vllm: ComposeStack) -> None:
     """The last of this file: the stack is shared."""
-    project = whole.stack.file.project
-    down = whole.call("down")
+    project = vllm.stack.file.project
+    down = vllm.call("down")
     assert down.returncode == ExitCode.PASS, down.stdout + down.stderr
-    assert whole.stack.leftovers() == []
+    assert vllm.stack.leftovers() == []
     assert mounts_of(project) == []
