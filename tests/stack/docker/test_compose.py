@@ -69,7 +69,7 @@ def test_up_names_project_files_and_profiles(place: Path) -> None:
     call = json.loads(log.read_text(encoding="utf-8"))
     assert call["argv"][1:] == [
         *("compose", "-p", "vqchaos", "-f", str(place / "compose.yml")),
-        *("up", "-d", "--remove-orphans"),
+        *("up", "-d"),
     ]
     assert call["env"] == {"COMPOSE_PROFILES": "cpu,extra", "ONE": "1", "TWO": "ours"}
     assert said == ["Creating server-1 ... done"], "progress is text, never an escape"

@@ -92,6 +92,19 @@ def test_the_body_is_the_own_one_but_for_what_the_fault_wants(tmp_path: Path) ->
     assert looping["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
+def test_what_is_mounted_at_its_own_path_is_not_mounted_twice(tmp_path: Path) -> None:
+    model, copy = tmp_path / "model", tmp_path / "copy"
+    model.mkdir()
+    copy.mkdir()
+    (model / "weights").touch()
+    (copy / "weights").symlink_to(model / "weights")
+    mounts = [{"Type": "bind", "Source": str(model), "Destination": str(model)}]
+    info = own(["--model", str(model)], Mounts=mounts, Image="sha256:abc")
+    made = sibling.body(info, StartOverride(model=copy), restarts=False)
+    assert made["HostConfig"]["Binds"] == ["/models:/models:ro", f"{copy}:{copy}:ro"]
+    assert made["Image"] == "sha256:abc"
+
+
 def test_the_models_folder_is_the_one_that_is_mounted(tmp_path: Path) -> None:
     (tmp_path / "it").mkdir()
     mounts = [{"Type": "bind", "Source": str(tmp_path), "Destination": "/models"}]

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.fakes import FakeWorld
+from vqchaos.clock import RealClock, wait_until
 from vqchaos.errors import CapabilityMissing, UncleanError, UsageError
 from vqchaos.experiment.files import load_stack
 from vqchaos.ledger import Entry, Ledger
@@ -122,11 +124,44 @@ def test_processes_are_found_below_the_containers_first(world: FakeWorld) -> Non
             def state(self, ref: ContainerRef) -> ContainerState:
                 return ContainerState("running", pid=first.pid if ref.replica == 2 else None)
 
-        found = DockerProcesses(Containers(world)).find("server")
+        def ours(pid: int, container: str) -> bool:
+            return pid == first.pid
+
+        found = DockerProcesses(Containers(world), ours).find("server")
         assert [(r.pid, r.role, r.replica) for r in found] == [(first.pid, "server", 2)]
         assert found[0].group == os.getpgid(first.pid)
         first.communicate(b"\n")
-    assert DockerProcesses(Containers(world)).find("server") == []
+    assert DockerProcesses(Containers(world), ours).find("server") == []
+
+
+def test_a_pid_that_is_not_the_containers_is_out_of_reach(world: FakeWorld) -> None:
+    """The daemon may number processes of another machine: this test's own PID is a stranger's."""
+
+    class Containers(type(world.containers)):  # type: ignore[misc]
+        def state(self, ref: ContainerRef) -> ContainerState:
+            return ContainerState("running", pid=os.getpid())
+
+    for role in ("server", "engine"):
+        with pytest.raises(CapabilityMissing, match="not of this machine"):
+            DockerProcesses(Containers(world)).find(role)
+
+
+def test_an_init_is_not_the_server(world: FakeWorld, tmp_path: Path) -> None:
+    """A pause of the init alone would stop nobody."""
+    init = tmp_path / "docker-init"
+    init.symlink_to(sys.executable)
+    code = "import subprocess,sys; subprocess.run([sys.executable, '-c', 'input()', 'x'])"
+    with subprocess.Popen([init, "-c", code], stdin=subprocess.PIPE) as first:
+
+        class Containers(type(world.containers)):  # type: ignore[misc]
+            def state(self, ref: ContainerRef) -> ContainerState:
+                return ContainerState("running", pid=first.pid if ref.replica == 1 else None)
+
+        processes = DockerProcesses(Containers(world), lambda pid, container: True)
+        children = psutil.Process(first.pid).children
+        assert wait_until(lambda: len(children()) == 1, 10.0, RealClock())
+        assert [ref.pid for ref in processes.find("server")] == [children()[0].pid]
+        first.communicate(b"\n")
 
 
 def test_down_is_refused_while_faults_are_in_force(world: FakeWorld) -> None:

@@ -52,10 +52,10 @@ class Compose:
         return cls(files, file.project, file.profiles, {**env, **file.env})
 
     def up(self, said: Callable[[str], None]) -> None:
-        self._run(["up", "-d", "--remove-orphans"], said)
+        self._run(["up", "-d"], said)
 
     def down(self, said: Callable[[str], None]) -> None:
-        """With its networks and volumes."""
+        """All of the project, with its networks and volumes, also what the files do not name."""
         self._run(["down", "--volumes", "--remove-orphans", "--timeout", str(_GRACE)], said)
 
     def _run(self, words: list[str], said: Callable[[str], None]) -> None:

@@ -24,6 +24,7 @@ def body(own: Info, override: StartOverride, *, restarts: bool) -> dict[str, Any
     config = copy.deepcopy(dict(own["Config"]))
     for name in ("Hostname", "Domainname", "MacAddress"):
         config.pop(name, None)
+    config["Image"] = own.get("Image") or config.get("Image")  # its tag may be another's by now
     config["Cmd"] = command(own, override)
     config["Env"] = [
         *(config.get("Env") or []),
@@ -37,7 +38,7 @@ def body(own: Info, override: StartOverride, *, restarts: bool) -> dict[str, Any
     host = copy.deepcopy(dict(own["HostConfig"]))
     if not restarts:
         host["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
-    host["Binds"] = [*(host.get("Binds") or []), *_binds(override)]
+    host["Binds"] = [*(host.get("Binds") or []), *_binds(own, override)]
     config["HostConfig"] = host
     first = next(iter(facts.attachments(own)), None)
     if first is not None:
@@ -109,13 +110,15 @@ def _model_place(own: Info, words: Sequence[str]) -> tuple[int, str]:
     )
 
 
-def _binds(override: StartOverride) -> list[str]:
-    """The fault's folder at its own path, and what the links in it lead to."""
+def _binds(own: Info, override: StartOverride) -> list[str]:
+    """The fault's folder at its own path, and what the links in it lead to, but for what is mounted
+    there already: Docker takes no place twice."""
     if override.model is None:
         return []
     folders = {override.model}
     folders |= {path.resolve().parent for path in override.model.iterdir() if path.is_symlink()}
-    return [f"{folder}:{folder}:ro" for folder in sorted(folders)]
+    there = {mount["Destination"] for mount in own.get("Mounts") or []}
+    return [f"{folder}:{folder}:ro" for folder in sorted(folders) if str(folder) not in there]
 
 
 def _name(own: Info) -> str:
