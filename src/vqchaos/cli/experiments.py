@@ -223,10 +223,9 @@ def plan(
 
 def print_links(stack: Stack) -> None:
     """Each link with its proxies, by the names that Toxiproxy has for them."""
-    names: dict[str, list[str]] = {}
-    for ref in stack.links():
-        names.setdefault(ref.link, []).append(ref.name)
-    for link, proxies in names.items():
+    from vqchaos.stack.reach import topology
+
+    for link, proxies in topology(stack.links()).items():
         print(f"link {link}: {', '.join(proxies)}")
 
 

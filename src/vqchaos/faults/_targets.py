@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from vqchaos.errors import FaultError
 from vqchaos.faults._replica import Target, role_alone, target_schema
-from vqchaos.faults.base import State, World
-from vqchaos.stack.protocols import ProcessRef
+from vqchaos.faults.base import Fault, State, World
+from vqchaos.stack.protocols import Capability, ProcessRef
 
 ProcessRole = Literal["server", "engine", "worker"]
 
@@ -25,6 +25,27 @@ class ProcessTarget(Target):
 AnyTarget = Annotated[
     ProcessTarget, BeforeValidator(role_alone), target_schema("server", "engine", "worker")
 ]
+
+
+class ProcessFault(Fault):
+    """A fault of processes that live below the servers."""
+
+    family: ClassVar[str] = "processes"
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.PROCESSES})
+
+    target: AnyTarget = Field(
+        default=ProcessTarget(), description="A role, or {role, replica: 1 | any | all, count}"
+    )
+
+    def target_name(self) -> str | None:
+        return str(self.target)
+
+    def targets(self, world: World) -> list[str]:
+        found = matching(world, self.target)
+        if self.target.replica != "any":
+            return [describe(ref) for ref in found]
+        names = ", ".join(describe(ref) for ref in found)
+        return [f"one of {names}"] * self.target.count
 
 
 def matching(world: World, target: Target) -> list[ProcessRef]:
@@ -52,15 +73,6 @@ def resolve(world: World, target: Target, seed: int) -> list[ProcessRef]:
     found = matching(world, target)
     drawn = target.draw((ref.replica for ref in found), seed)
     return [ref for ref in found if ref.replica in drawn]
-
-
-def targets(world: World, target: Target) -> list[str]:
-    """What it would hit, each by name."""
-    found = matching(world, target)
-    if target.replica != "any":
-        return [describe(ref) for ref in found]
-    names = ", ".join(describe(ref) for ref in found)
-    return [f"one of {names}"] * target.count
 
 
 def describe(ref: ProcessRef) -> str:

@@ -6,33 +6,26 @@ import signal
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from vqchaos.clock import wait_until
 from vqchaos.faults._targets import (
-    AnyTarget,
-    ProcessTarget,
+    ProcessFault,
     describe,
     from_state,
     hit,
     resolve,
-    targets,
     to_state,
 )
-from vqchaos.faults.base import Fault, State, Ticket, Verification, World
-from vqchaos.stack.protocols import Capability
+from vqchaos.faults.base import State, Ticket, Verification, World
 
 _PATIENCE = 5.0  # seconds for the kernel to take a killed process away
 
 
-class ProcessKill(Fault):
+class ProcessKill(ProcessFault):
     """SIGKILL to each process of a role below the server, named by PID and start time.
     Nothing is undone: that the service comes back is the stack's own work, and is measured."""
 
     held: ClassVar[bool] = False
     cuts_streams: ClassVar[bool] = True
-    family: ClassVar[str] = "processes"
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.PROCESSES})
     summary: ClassVar[str] = "Kills the API server, the engine core or a worker (SIGKILL)."
     graceful: ClassVar[str] = (
         "Requests in flight fail at once, health says so, a supervisor starts a new server, and "
@@ -40,15 +33,6 @@ class ProcessKill(Fault):
     )
 
     type: Literal["process_kill"]
-    target: AnyTarget = Field(
-        default=ProcessTarget(), description="A role, or {role, replica: 1 | any | all, count}"
-    )
-
-    def target_name(self) -> str | None:
-        return str(self.target)
-
-    def targets(self, world: World) -> list[str]:
-        return targets(world, self.target)
 
     def plan(self, world: World) -> list[str]:
         kills = [f"SIGKILL to {target}" for target in self.targets(world)]

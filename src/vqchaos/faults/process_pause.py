@@ -6,33 +6,26 @@ import signal
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from vqchaos.clock import wait_until
 from vqchaos.errors import FaultError
 from vqchaos.faults._targets import (
-    AnyTarget,
-    ProcessTarget,
+    ProcessFault,
     describe,
     from_state,
     hit,
     resolve,
-    targets,
     to_state,
 )
-from vqchaos.faults.base import Fault, State, Ticket, Verification, World
-from vqchaos.stack.protocols import Capability
+from vqchaos.faults.base import State, Ticket, Verification, World
 
 _PATIENCE = 2.0
 
 
-class ProcessPause(Fault):
+class ProcessPause(ProcessFault):
     """SIGSTOP to each process of a role; SIGCONT to those very processes undoes it. A hang, not a
     crash: no connection breaks, and vLLM's health goes on answering 200."""
 
     held: ClassVar[bool] = True
-    family: ClassVar[str] = "processes"
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.PROCESSES})
     summary: ClassVar[str] = "Hangs the API server, the engine core or a worker (SIGSTOP)."
     graceful: ClassVar[str] = (
         "Health stops saying 200, clients get an error in bounded time, and service goes on when "
@@ -40,15 +33,6 @@ class ProcessPause(Fault):
     )
 
     type: Literal["process_pause"]
-    target: AnyTarget = Field(
-        default=ProcessTarget(), description="A role, or {role, replica: 1 | any | all, count}"
-    )
-
-    def target_name(self) -> str | None:
-        return str(self.target)
-
-    def targets(self, world: World) -> list[str]:
-        return targets(world, self.target)
 
     def plan(self, world: World) -> list[str]:
         stops = [f"SIGSTOP to {target}" for target in self.targets(world)]

@@ -118,7 +118,7 @@ class AttachStack:
             "model": self.file.model,
             "url": self.file.url,
             "versions": {"vqchaos": __version__, "python": platform.python_version()},
-            "links": reach.topology(self.file),
+            "links": reach.topology(self.links()),
             "topology": ["clients", *(["toxiproxy"] if self.file.proxy_api else []), "server"],
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -68,10 +69,10 @@ def links(file: ReachedStackFile) -> list[ProxyRef]:
     return [ProxyRef(file.proxy_name), *(ProxyRef(name, number) for number, name in replicas)]
 
 
-def topology(file: ReachedStackFile) -> dict[str, list[str]]:
-    """Link → the names of its proxies, for stack.json."""
+def topology(refs: Iterable[ProxyRef]) -> dict[str, list[str]]:
+    """Link → the names of its proxies."""
     found: dict[str, list[str]] = {}
-    for ref in links(file):
+    for ref in refs:
         found.setdefault(ref.link, []).append(ref.name)
     return found
 

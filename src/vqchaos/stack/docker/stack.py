@@ -152,7 +152,7 @@ class DockerStack:
                 "python": platform.python_version(),
                 "docker": self.docker.version(),
             },
-            "links": reach.topology(self.file),
+            "links": reach.topology(self.links()),
             "topology": way,
         }
 
