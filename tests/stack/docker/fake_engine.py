@@ -104,11 +104,14 @@ class FakeEngine:
 
     def containers(self, **options: Any) -> list[dict[str, Any]]:
         self.calls.append(("containers", options))
-        wanted = [label.split("=", 1) for label in options["filters"]["label"]]
+        wanted = [label.partition("=") for label in options["filters"]["label"]]
         return [
             each
             for each in self.listing
-            if all(each["Labels"].get(name) == value for name, value in wanted)
+            if all(
+                name in each["Labels"] and (not equals or each["Labels"][name] == value)
+                for name, equals, value in wanted
+            )
         ]
 
     def inspect_container(self, identifier: str) -> dict[str, Any]:

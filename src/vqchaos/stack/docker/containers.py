@@ -72,17 +72,21 @@ class DockerContainers:
     # ------------------------------------------------------------ looking
 
     def find(self, role: str) -> list[ContainerRef]:
-        return [self.stand_in(ref) or ref for ref in self.find_own(role)]
+        own = self.find_own(role)
+        others = self._stand_ins() if own else {}
+        return [_standing_in(ref, others) or ref for ref in own]
 
     def stand_in(self, own: ContainerRef) -> ContainerRef | None:
         """The container that a start-up fault put in its place, if there is one."""
-        labels = [f"{facts.PROJECT}={self._project}", f"{STANDS_FOR}={own.id}"]
+        return _standing_in(own, self._stand_ins())
+
+    def _stand_ins(self) -> dict[str, Info]:
+        """Those of the project, by the id of the container that each stands in for."""
+        labels = [f"{facts.PROJECT}={self._project}", STANDS_FOR]
         listed = self._docker.call(
             lambda: self._docker.api.containers(all=True, filters={"label": labels})
         )
-        return next(
-            (replace(own, id=c["Id"], name=one_line(facts.name_of(c))) for c in listed), None
-        )
+        return {c["Labels"][STANDS_FOR]: c for c in reversed(listed)}
 
     def find_own(self, role: str) -> list[ContainerRef]:
         """As Compose made them, whoever stands in for them."""
@@ -321,3 +325,10 @@ def _covers(place: Attachment, wanted: Attachment) -> bool:
         and (wanted.ipv4, wanted.ipv6) == (place.ipv4, place.ipv6)
         and set(wanted.links) <= set(place.links)
     )
+
+
+def _standing_in(own: ContainerRef, others: Mapping[str, Info]) -> ContainerRef | None:
+    other = others.get(own.id)
+    if other is None:
+        return None
+    return replace(own, id=other["Id"], name=one_line(facts.name_of(other)))

@@ -126,7 +126,7 @@ class DockerServer:
             started=_shifted(started, to_run),
             ended=_shifted(started if refused else ended, to_run),
             exit_code=None if running else int(seen["ExitCode"]),
-            log=self.attempt_log()[-_SHOWN:],
+            log=self._log(other or own, info, _SHOWN)[-_SHOWN:],
         )
 
     def attempt_log(self) -> Sequence[str]:
@@ -136,9 +136,16 @@ class DockerServer:
         ref = self._stand_in(own) or own
         try:
             info = self._inspect(ref)
-            # Docker may date the first words before the start itself.
-            since = (facts.moment(info["State"]["StartedAt"]) or _EARLY) - _EARLY
-            lines = [clean(line, 2000) for line in tail(self._docker, ref, since, _LOG)]
+        except Gone:
+            return []
+        return self._log(ref, info, _LOG)
+
+    def _log(self, ref: ContainerRef, info: Any, count: int) -> list[str]:
+        """The last lines of the latest start, and Docker's own words about it."""
+        # Docker may date the first words before the start itself.
+        since = (facts.moment(info["State"]["StartedAt"]) or _EARLY) - _EARLY
+        try:
+            lines = [clean(line, 2000) for line in tail(self._docker, ref, since, count)]
         except Gone:
             return []
         if self._containers.ooms(ref, since or facts.moment(info["Created"]) or 0.0):
