@@ -12,13 +12,14 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
 from vqchaos.errors import StackError
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import Attempt, ProcessRef, ProxyRef, Removal, StartOverride, Toxic
 
 GIB = 1024**3
@@ -135,7 +136,7 @@ class FakeWorld:
                 for name, proxy in self.replica_proxies.items()
             },
             "processes": {ref.role: state for ref, state in self.processes.table.items()},
-            "server": (attempt.state, attempt.clean),
+            "server": (attempt.state, attempt.clean, len(self.server.standing_in)),
             "containers": self.containers.snapshot(),
             "files": self.files(),
         }
@@ -312,7 +313,8 @@ class FakeProcesses:
 @dataclass
 class FakeServer:
     """``ServerControl`` over a folder. ``refuses``: a start with an override exits at once, as a
-    good server does; else it runs on. A clean start exits if its port is taken."""
+    good server does; else it runs on. A clean start exits if its port is taken. ``contained``: as
+    in Docker, where another container stands in for one that is to start otherwise."""
 
     world: FakeWorld
     limit: int | None
@@ -320,12 +322,15 @@ class FakeServer:
     started_with: list[StartOverride] = field(default_factory=list)
     latest: Attempt = _SERVING
     up: bool = True
+    contained: bool = False
+    standing_in: list[StandIn] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._notes = self.world.folder / "server.json"
         if self._notes.exists():
             saved = json.loads(self._notes.read_text(encoding="utf-8"))
             self.port: int = saved.pop("port")
+            self.standing_in = [StandIn(**each) for each in saved.pop("standing_in", [])]
             self.latest = Attempt(**saved)
         else:
             self.port = free_port()
@@ -359,10 +364,19 @@ class FakeServer:
         with self.world.call("server.start", mutates=True):
             if self.latest.state in ("running", "waiting"):
                 raise StackError("the server runs already")
+            if self.contained and (mark := override.mark) is not None:
+                place = str(self.world.folder / "scratch" / mark.token)
+                other = StandIn("server-x", mark.name, mark.token, mark.fault, 1, place)
+                self.standing_in.append(other)
             self.launch(override, clean=False)
+
+    def stand_ins(self) -> list[StandIn]:
+        with self.world.call("server.stand_ins"):
+            return list(self.standing_in)
 
     def start_clean(self) -> None:
         with self.world.call("server.start_clean", mutates=True):
+            self.standing_in.clear()
             if self.latest.clean and self.latest.state in ("running", "waiting"):
                 return
             if self.latest.state in ("running", "waiting"):
@@ -417,5 +431,8 @@ class FakeServer:
 
     def _save(self, attempt: Attempt) -> None:
         self.latest = attempt
-        saved = {name: getattr(attempt, name) for name in attempt.__dataclass_fields__}
-        self._notes.write_text(json.dumps(saved | {"port": self.port}), encoding="utf-8")
+        saved = asdict(attempt) | {
+            "port": self.port,
+            "standing_in": [asdict(each) for each in self.standing_in],
+        }
+        self._notes.write_text(json.dumps(saved), encoding="utf-8")

@@ -18,6 +18,7 @@ from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory, Thing
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
     Capability,
     Endpoints,
@@ -91,6 +92,9 @@ class FakeStack:
     @property
     def containers(self) -> ContainerControl:
         return self.world.containers
+
+    def stand_ins(self) -> list[StandIn]:
+        return self.world.server.stand_ins()
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

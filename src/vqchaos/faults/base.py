@@ -11,22 +11,23 @@ process after a crash, and otherwise look only at the world. ``revert`` is idemp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
 from vqchaos.errors import CapabilityMissing, FaultError
 from vqchaos.stack.container_protocols import ContainerControl
+from vqchaos.stack.marked import Marked, StandIn
 from vqchaos.stack.protocols import (
     Capability,
     ProcessControl,
     ProxyControl,
     ProxyRef,
     ServerControl,
+    StartMark,
     StartOverride,
-    Toxic,
 )
 from vqchaos.units import Duration
 
@@ -167,9 +168,9 @@ class Fault(BaseModel):
         raise NotImplementedError
 
     @classmethod
-    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
-        """The state that undoes the fault of this type which left ``toxic`` on that proxy; None if
-        it is of another type. For a run whose ledger is lost."""
+    def from_mark(cls, thing: Marked) -> State | None:
+        """The state that undoes the fault of this type which left that in the world; None if it is
+        of another type. For a run whose ledger is lost."""
         return None
 
     @classmethod
@@ -189,6 +190,13 @@ class StartupFault(Fault):
     revert_timeout: ClassVar[float] = 120.0  # more than its parts: stop, unapply, start
     serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
     causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
+
+    def capture(self, world: World, ticket: Ticket) -> State:
+        return {"token": ticket.token, "mark": ticket.mark, **self.before(world, ticket)}
+
+    def before(self, world: World, ticket: Ticket) -> State:
+        """What its ``unapply`` needs beside the token. Touches nothing."""
+        raise NotImplementedError
 
     def prepare(self, world: World, state: State) -> None:
         """Make what is needed while the server still serves (a copy of the model)."""
@@ -218,7 +226,8 @@ class StartupFault(Fault):
         self.prepare(world, state)
         effect()
         world.server.stop()
-        override = self.apply(world, state)
+        mark = StartMark(state["mark"], state["token"], self.type)
+        override = replace(self.apply(world, state), mark=mark)
         world.server.start(override, restarts=bool(state.get("restarts", False)))
 
     def verify(self, world: World, state: State) -> Verification:
@@ -250,6 +259,13 @@ class StartupFault(Fault):
         if not attempt.clean or attempt.state in ("stopped", "exited"):
             return Verification("no", f"the server is {attempt.state}, clean: {attempt.clean}")
         return cls.unapplied(world, state)
+
+    @classmethod
+    def from_mark(cls, thing: Marked) -> State | None:
+        named = get_args(cls.model_fields["type"].annotation)
+        if not isinstance(thing, StandIn) or thing.fault not in named:
+            return None
+        return {"token": thing.token, "scratch": thing.scratch}
 
 
 def _server_of(world: World) -> ServerControl | None:

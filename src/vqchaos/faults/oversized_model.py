@@ -74,11 +74,10 @@ class OversizedModel(StartupFault):
             "undo: end that attempt, start the server clean, remove the model's folder",
         ]
 
-    def capture(self, world: World, ticket: Ticket) -> State:
+    def before(self, world: World, ticket: Ticket) -> State:
         self._limit(world)
         original = world.server.model_dir()
         return {
-            "token": ticket.token,
             "scratch": str(world.server.scratch(ticket.token)),
             "original": str(original),
             "identity": identity(original),
@@ -118,7 +117,8 @@ class OversizedModel(StartupFault):
     def unapplied(cls, world: World, state: State) -> Verification:
         if Path(state["scratch"]).exists():
             return Verification("no", f"{state['scratch']} is still there")
-        if identity(Path(state["original"])) != state["identity"]:
+        # What stands in for a server knows nothing of the original.
+        if "original" in state and identity(Path(state["original"])) != state["identity"]:
             return Verification("no", "the original model's files are not as before the run")
         return Verification("yes", "the server was started clean, the folder is gone")
 

@@ -47,10 +47,10 @@ class PortConflict(StartupFault):
     def target_name(self) -> str | None:
         return "server"
 
-    def capture(self, world: World, ticket: Ticket) -> State:
+    def before(self, world: World, ticket: Ticket) -> State:
         host, port = world.server.listens_on()
         ttl = max(60.0, ticket.deadline_wall - world.clock.wall())
-        return {"token": ticket.token, "host": host, "port": port, "ttl": ttl}
+        return {"host": host, "port": port, "ttl": ttl}
 
     def apply(self, world: World, state: State) -> StartOverride:
         holder = subprocess.Popen(
@@ -110,7 +110,8 @@ class PortConflict(StartupFault):
 
     @classmethod
     def manual(cls, state: State) -> list[str]:
-        return [f"end the program that listens on port {state['port']}", "start the server again"]
+        where = f"port {state['port']}" if "port" in state else "the server's port"
+        return [f"end the program that listens on {where}", "start the server again"]
 
 
 def holders(token: str) -> list[psutil.Process]:

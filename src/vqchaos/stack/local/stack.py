@@ -26,6 +26,7 @@ from vqchaos.stack.local.processes import LocalProcesses
 from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
     Capability,
     Endpoints,
@@ -203,6 +204,9 @@ class LocalStack:
             "toxiproxy_version": version_of(toxiproxy),
         }
         write_json(self.paths.up / TOOLS, data)
+
+    def stand_ins(self) -> Sequence[StandIn]:
+        return ()
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources(events=str(self.paths.up / EVENTS))
