@@ -248,7 +248,8 @@ class StartupFault(Fault):
         try:
             return cls.unapply(world, state)
         finally:  # what cannot be cleaned up does not keep the service down
-            server.start_clean()
+            if server.is_up():  # somebody may have taken it away under the fault
+                server.start_clean()
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:

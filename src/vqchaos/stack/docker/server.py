@@ -68,9 +68,10 @@ class DockerServer:
         return self._place() is not None
 
     def stop(self, timeout: float = 30.0) -> None:
-        own = self._own()
-        self._remove_stand_ins()
-        self._containers.stop(own, min(timeout, _GRACE))
+        removed = self._remove_stand_ins()
+        own = self._found()
+        if own is not None or not removed:
+            self._containers.stop(own or self._own(), min(timeout, _GRACE))
 
     def start(self, override: StartOverride, *, restarts: bool = False) -> None:
         own, place = self._own(), self._place()
