@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from vqchaos.errors import FaultError
-from vqchaos.faults._files import identity, link_all, remove
+from vqchaos.faults._files import identity, link_all, own_copy, remove
 from vqchaos.faults.base import StartupFault, State, Ticket, Verification, World
 from vqchaos.stack.protocols import Capability, StartOverride
 from vqchaos.units import format_size
@@ -98,7 +98,9 @@ class OversizedModel(StartupFault):
         }
         for key in ("layer_types", "max_window_layers"):  # these are as long as the old layers
             config.pop(key, None)
-        (copy / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+        own_copy(original, copy, "config.json").write_text(
+            json.dumps(config, indent=1), encoding="utf-8"
+        )
 
     def apply(self, world: World, state: State) -> StartOverride:
         return StartOverride(model=Path(state["scratch"]), extra_args=("--load-format", "dummy"))
