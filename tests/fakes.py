@@ -323,6 +323,7 @@ class FakeServer:
     latest: Attempt = _SERVING
     up: bool = True
     contained: bool = False
+    says: tuple[str, ...] = ()  # the log of each start with an override
     standing_in: list[StandIn] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -412,6 +413,7 @@ class FakeServer:
                 started=now,
                 ended=None if lives else now,
                 exit_code=None if lives else 1,
+                log=() if clean else self.says,
             )
         )
 

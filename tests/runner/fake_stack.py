@@ -52,6 +52,7 @@ class FakeStack:
     left: list[Item] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)  # whatever else must be as before
     keeps_logs: Callable[[Path, float, Callable[[str], str]], list[str]] = lambda *_: []
+    headers: dict[str, str] = field(default_factory=dict)
     name: str = "fake"
     kind: str = "local"
 
@@ -66,7 +67,8 @@ class FakeStack:
     @property
     def endpoints(self) -> Endpoints:
         url = self.http.url
-        return Endpoints(url, url, f"{url}/health", f"{url}/metrics", "qwen3")
+        links = (url, url, f"{url}/health", f"{url}/metrics")
+        return Endpoints(*links, "qwen3", headers=self.headers)
 
     def missing(self) -> Mapping[Capability, str]:
         return self.lacks
