@@ -20,6 +20,7 @@ class Place:
     """One replica's. ``stand_ins``: the newest first; as the daemon lists them, beside them."""
 
     replica: int
+    number: int  # Compose's, within the service
     own: ContainerRef | None
     stand_ins: tuple[tuple[ContainerRef, Info], ...]
 
@@ -47,7 +48,7 @@ def places(listed: Sequence[Info], role: str, services: Sequence[str]) -> list[P
         service = services[key[0]]
         refs = [_ref(each, role, service, replica) for each in own]
         stand_ins = [(_ref(each, role, service, replica), each) for each in others]
-        out.append(Place(replica, refs[0] if refs else None, tuple(stand_ins)))
+        out.append(Place(replica, key[1], refs[0] if refs else None, tuple(stand_ins)))
     return out
 
 
