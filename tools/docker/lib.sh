@@ -59,9 +59,7 @@ install() {
 apt_without_services() {
   # A package must not start a service of its own: dockerd is started by us, or was before.
   policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d} ours='' log=''
-  trap cleared EXIT
-  trap 'again INT' INT
-  trap 'again TERM' TERM
+  trap cleared EXIT # bash does it for INT and TERM too
   log=$(mktemp) || die "no temporary file can be made"
   if [ ! -e "$policy" ]; then
     ours=1
@@ -80,13 +78,6 @@ apt_without_services() {
 cleared() {
   [ -z "$ours" ] || rm -f "$policy"
   [ -z "$log" ] || rm -f "$log"
-}
-
-# What EXIT does, then the signal itself: who waits for this shell must see it.
-again() {
-  cleared
-  trap - "$1" EXIT
-  kill -s "$1" "$BASHPID"
 }
 
 # Is there a busybox that needs no library? The tests make an image of it.
