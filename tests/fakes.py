@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
-from vqchaos.errors import StackError
+from vqchaos.errors import FaultError, StackError
 from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import Attempt, ProcessRef, ProxyRef, Removal, StartOverride, Toxic
 
@@ -87,6 +87,7 @@ class FakeWorld:
         self.replica_proxies = {name: FakeProxy(self, toxiproxy) for name in REPLICA_PROXIES}
         self.processes = FakeProcesses(self)
         self.server = FakeServer(self, memory_limit)
+        self.others: dict[int, FakeServer] = {}  # more replicas, if a test has them
         self.containers = FakeContainers(self)
 
     def links(self) -> list[ProxyRef]:
@@ -96,6 +97,13 @@ class FakeWorld:
 
     def proxy_called(self, name: str) -> FakeProxy:
         return self.proxy if name == CLIENTS_PROXY else self.replica_proxies[name]
+
+    def server_of(self, replica: int) -> FakeServer:
+        """As the stack's file says: no call to the world."""
+        servers = {1: self.server, **self.others}
+        if replica not in servers:
+            raise FaultError(f"there is no server {replica}")
+        return servers[replica]
 
     def fail_at(self, nth: int, *, after: bool = False) -> None:
         """The ``nth`` call from now (1: the next) raises StackError; with ``after``, it has done
@@ -137,6 +145,10 @@ class FakeWorld:
             },
             "processes": {ref.role: state for ref, state in self.processes.table.items()},
             "server": (attempt.state, attempt.clean, len(self.server.standing_in)),
+            "other servers": {
+                n: (s.latest.state, s.latest.clean, len(s.standing_in))
+                for n, s in self.others.items()
+            },
             "containers": self.containers.snapshot(),
             "files": self.files(),
         }
@@ -146,7 +158,7 @@ class FakeWorld:
         return {
             str(path.relative_to(self.folder)): path.lstat().st_size
             for path in self.folder.rglob("*")
-            if path.name != "server.json"
+            if not (path.name.startswith("server") and path.suffix == ".json")
         }
 
 
@@ -274,10 +286,13 @@ class FakeProcesses:
         self.table[ref] = "running"
         return ref
 
-    def spawn_server(self) -> None:
-        self.table.clear()
-        self.spawn("server")
-        self.spawn("engine")
+    def spawn_server(self, replica: int = 1) -> None:
+        self.end_server(replica)
+        self.spawn("server", replica=replica)
+        self.spawn("engine", replica=replica)
+
+    def end_server(self, replica: int = 1) -> None:
+        self.table = {ref: s for ref, s in self.table.items() if ref.replica != replica}
 
     def die(self, role: str | None = None) -> None:
         """The processes of that role, or all, are gone."""
@@ -325,9 +340,11 @@ class FakeServer:
     contained: bool = False
     says: tuple[str, ...] = ()  # the log of each start with an override
     standing_in: list[StandIn] = field(default_factory=list)
+    replica: int = 1
 
     def __post_init__(self) -> None:
-        self._notes = self.world.folder / "server.json"
+        number = "" if self.replica == 1 else f"-{self.replica}"
+        self._notes = self.world.folder / f"server{number}.json"
         if self._notes.exists():
             saved = json.loads(self._notes.read_text(encoding="utf-8"))
             self.port: int = saved.pop("port")
@@ -358,7 +375,7 @@ class FakeServer:
 
     def stop(self, timeout: float = 30.0) -> None:
         with self.world.call("server.stop", mutates=True):
-            self.world.processes.table.clear()
+            self.world.processes.end_server(self.replica)
             self._save(replace(self.latest, state="stopped", ended=self.world.clock.now()))
 
     def start(self, override: StartOverride, *, restarts: bool = False) -> None:
@@ -367,7 +384,8 @@ class FakeServer:
                 raise StackError("the server runs already")
             if self.contained and (mark := override.mark) is not None:
                 place = str(self.world.folder / "scratch" / mark.token)
-                other = StandIn("server-x", mark.name, mark.token, mark.fault, 1, place)
+                facts = (mark.name, mark.token, mark.fault, self.replica, place)
+                other = StandIn(f"server-{'x' * self.replica}", *facts)
                 self.standing_in.append(other)
             self.launch(override, clean=False)
 
@@ -403,7 +421,7 @@ class FakeServer:
         if override.model is not None and not override.model.is_dir():
             lives = False
         if lives:
-            self.world.processes.spawn_server()
+            self.world.processes.spawn_server(self.replica)
         self._save(
             Attempt(
                 generation=self.latest.generation + 1,

@@ -29,20 +29,22 @@ COMMAND = ["/bin/sh", "-c", SERVES, "server", "--model", "/models/it"]
 NAME = "vqchaos.elsewhere.1."
 
 
-def own(place: DockerPlace) -> str:
+def own(place: DockerPlace, number: int = 1) -> str:
     """Made, or made anew as Compose does, with the model that it serves; its id."""
     model = place.folder / "model"
     if not model.exists():
         make_model(model)
     bind = f"{model}:/models/it:ro"
     port = {8000: ("127.0.0.1", free_port())}
-    return place.project.add(command=COMMAND, binds=[bind], port_bindings=port, init=True)
+    return place.project.add(
+        number=number, command=COMMAND, binds=[bind], port_bindings=port, init=True
+    )
 
 
-def inject(place: DockerPlace, deadline: float) -> str:
+def inject(place: DockerPlace, deadline: float, fault: ModelCorruption = FAULT) -> str:
     """By a run of which nobody here knows; what its container is called."""
-    state = FAULT.capture(place.stack, Ticket("elsewhere", 1, "t0k3n000", deadline, 1))
-    FAULT.inject(place.stack, state, lambda: None)
+    state = fault.capture(place.stack, Ticket("elsewhere", 1, "t0k3n000", deadline, 1))
+    fault.inject(place.stack, state, lambda: None)
     [found] = place.stack.stand_ins()
     return found.name
 
@@ -95,3 +97,21 @@ def test_one_whose_own_container_somebody_removed(place: DockerPlace) -> None:
     healed = place.call("heal", "--stack", str(place.stack_file))
     assert healed.returncode == ExitCode.PASS, healed.stdout + healed.stderr
     assert place.stack.docker.find("server") == []
+
+
+def test_the_second_replicas_start_is_broken_and_the_first_serves_on(place: DockerPlace) -> None:
+    first, second = own(place), own(place, 2)
+    control = place.stack.docker
+    started = control.state(control.find("server")[0]).started
+    target = {"role": "server", "replica": 2}
+    fault = FAULT.model_validate({**FAULT.model_dump(), "target": target})
+    name = inject(place, CLOCK.wall() - 1, fault)
+    assert name == f"{place.project.name}-server-2-vqchaos"
+    assert place.stack.server_of(2).attempt().clean is False
+    assert place.stack.server_of(1).attempt().clean
+    place.project.api.remove_container(second, force=True)
+    second = own(place, 2)
+    healed = place.call("heal", "--stack", str(place.stack_file))
+    assert healed.returncode == ExitCode.PASS, healed.stdout + healed.stderr
+    assert [ref.id for ref in control.find("server")] == [first, second]
+    assert control.state(control.find("server")[0]).started == started

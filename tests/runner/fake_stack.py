@@ -91,12 +91,16 @@ class FakeStack:
     def server(self) -> ServerControl:
         return self.world.server
 
+    def server_of(self, replica: int) -> ServerControl:
+        return self.world.server_of(replica)
+
     @property
     def containers(self) -> ContainerControl:
         return self.world.containers
 
     def stand_ins(self) -> list[StandIn]:
-        return self.world.server.stand_ins()
+        servers = (self.world.server, *self.world.others.values())
+        return [found for server in servers for found in server.stand_ins()]
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
 from vqchaos.errors import CapabilityMissing, FaultError
+from vqchaos.faults._replica import AnyServer, ServerTarget
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.marked import Marked, StandIn
 from vqchaos.stack.protocols import (
@@ -52,6 +53,8 @@ class World(Protocol):
 
     @property
     def server(self) -> ServerControl: ...
+
+    def server_of(self, replica: int) -> ServerControl: ...
 
     @property
     def containers(self) -> ContainerControl: ...
@@ -191,8 +194,25 @@ class StartupFault(Fault):
     serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
     causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
 
+    target: AnyServer = Field(
+        default=ServerTarget(), description="server, or {role: server, replica: a number from 1}"
+    )
+
+    def target_name(self) -> str | None:
+        return str(self.target)
+
+    @property
+    def whom(self) -> str:
+        """The target, for a line of the plan."""
+        return "the server" if self.target.replica == 1 else str(self.target)
+
+    def server(self, world: World) -> ServerControl:
+        """The one whose start is broken."""
+        return world.server_of(self.target.replica)
+
     def capture(self, world: World, ticket: Ticket) -> State:
-        return {"token": ticket.token, "mark": ticket.mark, **self.before(world, ticket)}
+        whose = {"token": ticket.token, "mark": ticket.mark, "replica": self.target.replica}
+        return {**whose, **self.before(world, ticket)}
 
     def before(self, world: World, ticket: Ticket) -> State:
         """What its ``unapply`` needs beside the token. Touches nothing."""
@@ -225,20 +245,20 @@ class StartupFault(Fault):
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         self.prepare(world, state)
         effect()
-        world.server.stop()
+        self.server(world).stop()
         mark = StartMark(state["mark"], state["token"], self.type)
         override = replace(self.apply(world, state), mark=mark)
-        world.server.start(override, restarts=bool(state.get("restarts", False)))
+        self.server(world).start(override, restarts=bool(state.get("restarts", False)))
 
     def verify(self, world: World, state: State) -> Verification:
-        attempt = world.server.attempt()
+        attempt = self.server(world).attempt()
         if attempt.clean or attempt.started is None:
             return Verification("no", "the server was not started with the fault")
         return self.applied(world, state)
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        server = _server_of(world)
+        server = _server_of(world, state)
         if server is None:
             note = cls.unapply(world, state)
             return "; ".join(filter(None, [note, "the stack is down: `up` starts it clean"]))
@@ -253,7 +273,7 @@ class StartupFault(Fault):
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
-        server = _server_of(world)
+        server = _server_of(world, state)
         if server is None:
             return cls.unapplied(world, state)
         attempt = server.attempt()
@@ -266,13 +286,14 @@ class StartupFault(Fault):
         named = get_args(cls.model_fields["type"].annotation)
         if not isinstance(thing, StandIn) or thing.fault not in named:
             return None
-        return {"token": thing.token, "scratch": thing.scratch}
+        return {"token": thing.token, "scratch": thing.scratch, "replica": thing.replica}
 
 
-def _server_of(world: World) -> ServerControl | None:
-    """None if the stack is down, after a `down --force` or a reboot."""
+def _server_of(world: World, state: State) -> ServerControl | None:
+    """None if the stack is down, after a `down --force` or a reboot. An entry without a replica is
+    of a version that broke the first one only."""
     try:
-        server = world.server
+        server = world.server_of(int(state.get("replica", 1)))
     except CapabilityMissing:
         return None
     return server if server.is_up() else None

@@ -70,16 +70,16 @@ class ModelCorruption(StartupFault):
         return self
 
     def target_name(self) -> str | None:
-        return f"model, {self.mode}"
+        return f"model, {self.mode}" + (f", {self.target}" if self.target.replica > 1 else "")
 
     def expected_causes(self) -> tuple[str, ...]:
         return _CAUSES[self.mode]
 
     def plan(self, world: World) -> list[str]:
-        changed = ", ".join(path.name for path in self._changed(world.server.model_dir()))
+        changed = ", ".join(path.name for path in self._changed(self.server(world).model_dir()))
         return [
             f"copy {changed}, link the rest, damage the copy ({self.mode})",
-            "drain, then stop the server (SIGTERM, SIGKILL to its group after 15 s)",
+            f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             "start it on the copy",
             "undo: end that attempt, start the server clean, remove the copy",
         ]
@@ -117,9 +117,9 @@ class ModelCorruption(StartupFault):
         return "*"
 
     def before(self, world: World, ticket: Ticket) -> State:
-        original = world.server.model_dir()
+        original = self.server(world).model_dir()
         return {
-            "scratch": str(world.server.scratch(ticket.token)),
+            "scratch": str(self.server(world).scratch(ticket.token)),
             "original": str(original),
             "identity": identity(original),
             "changed": [path.name for path in self._changed(original)],

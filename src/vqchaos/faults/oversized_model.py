@@ -50,11 +50,8 @@ class OversizedModel(StartupFault):
         feed_forward = 3 * self.hidden * (3 * self.hidden)
         return self.layers * (2 * wide + key_value + feed_forward)
 
-    def target_name(self) -> str | None:
-        return "server"
-
     def _limit(self, world: World) -> int:
-        limit = world.server.memory_limit()
+        limit = self.server(world).memory_limit()
         if limit is None:
             raise FaultError("the stack has no memory limit to protect the host", hint="set one")
         if self.parameters() * _SMALLEST_WEIGHT <= limit:
@@ -69,16 +66,16 @@ class OversizedModel(StartupFault):
         limit = self._limit(world)
         size = format_size(self.parameters() * _SMALLEST_WEIGHT)
         return [
-            "drain, then stop the server (SIGTERM, SIGKILL to its group after 15 s)",
+            f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             f"start it with a model of at least {size} under the limit of {format_size(limit)}",
             "undo: end that attempt, start the server clean, remove the model's folder",
         ]
 
     def before(self, world: World, ticket: Ticket) -> State:
         self._limit(world)
-        original = world.server.model_dir()
+        original = self.server(world).model_dir()
         return {
-            "scratch": str(world.server.scratch(ticket.token)),
+            "scratch": str(self.server(world).scratch(ticket.token)),
             "original": str(original),
             "identity": identity(original),
         }

@@ -37,18 +37,15 @@ class PortConflict(StartupFault):
     type: Literal["port_conflict"]
 
     def plan(self, world: World) -> list[str]:
-        host, port = world.server.listens_on()
+        host, port = self.server(world).listens_on()
         return [
-            "drain, then stop the server (SIGTERM, SIGKILL to its group after 15 s)",
+            f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             f"take {host}:{port} with a program of ours, start the server",
             "undo: end that program, start the server clean",
         ]
 
-    def target_name(self) -> str | None:
-        return "server"
-
     def before(self, world: World, ticket: Ticket) -> State:
-        host, port = world.server.listens_on()
+        host, port = self.server(world).listens_on()
         ttl = max(60.0, ticket.deadline_wall - world.clock.wall())
         return {"host": host, "port": port, "ttl": ttl}
 

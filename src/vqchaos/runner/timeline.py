@@ -110,7 +110,9 @@ class FaultPhase:
 
     def _await_start(self, item: Injection, deadline: float) -> str:
         """Until the server refused, or served a token and the quiet canary ran on it."""
-        rec, server = self._rec, self._stack.server
+        rec, fault = self._rec, item.fault
+        assert isinstance(fault, StartupFault)
+        server = fault.server(self._stack)
         # With a spare, the router serves whatever becomes of this one: it is asked itself.
         url = server.own_url()
         rec.progress.said("waiting until the server refuses to start, or serves", rec.t())
@@ -132,8 +134,6 @@ class FaultPhase:
         attempt = seen[-1] if seen else server.attempt()
         outcome = "served" if served else "exited" if seen else "neither"
         ended = attempt.ended - rec.origin if attempt.ended is not None else rec.t()
-        fault = item.fault
-        assert isinstance(fault, StartupFault)
         redact = Redactor(self._stack.endpoints.headers.values())
         cause = cause_line(fault, server.attempt_log())
         rec.emit(

@@ -104,6 +104,9 @@ class AttachStack:
     def server(self) -> ServerControl:
         raise self._lack(Capability.STARTUP)
 
+    def server_of(self, replica: int) -> ServerControl:
+        raise self._lack(Capability.STARTUP)
+
     @property
     def containers(self) -> ContainerControl:
         raise self._lack(Capability.CONTAINERS)

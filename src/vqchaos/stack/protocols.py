@@ -313,7 +313,11 @@ class Stack(Protocol):
     def processes(self) -> ProcessControl: ...
 
     @property
-    def server(self) -> ServerControl: ...
+    def server(self) -> ServerControl:
+        """The first replica's."""
+
+    def server_of(self, replica: int) -> ServerControl:
+        """From 1. Raises FaultError for one that the stack cannot have."""
 
     @property
     def containers(self) -> ContainerControl: ...

@@ -122,18 +122,17 @@ class DockerStack:
 
     @property
     def server(self) -> ServerControl:
-        """Of the first replica: the one whose starts are broken."""
-        return self._server()
+        return self.server_of(1)
 
     def stand_ins(self) -> list[StandIn]:
-        return self._server().stand_ins()
+        return self.server_of(1).stand_ins()
 
-    def _server(self) -> DockerServer:
+    def server_of(self, replica: int) -> DockerServer:
         if self.remote:
             raise self._lack(Capability.STARTUP)
         from vqchaos.stack.docker.server import DockerServer  # noqa: PLC0415 (imports docker-py)
 
-        return DockerServer(self.docker, self.state_dir, self.clock)
+        return DockerServer(self.docker, self.state_dir, self.clock, replica)
 
     def probe_sources(self) -> ProbeSources:
         by_role = self.file.services.by_role()

@@ -13,7 +13,7 @@ import psutil
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
-from vqchaos.errors import CapabilityMissing, StackError
+from vqchaos.errors import CapabilityMissing, FaultError, StackError
 from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
@@ -135,6 +135,14 @@ class LocalStack:
     @property
     def server(self) -> LocalServer:
         return LocalServer(self.paths, self.clean_start(), self.model.folder, self.clock)
+
+    def server_of(self, replica: int) -> LocalServer:
+        if replica != 1:
+            raise FaultError(
+                f"{self.name}: there is no server {replica}: a local stack has one",
+                hint="leave `target` out, or use a stack of `kind: docker` with replicas",
+            )
+        return self.server
 
     @property
     def processes(self) -> LocalProcesses:
