@@ -75,8 +75,8 @@ def test_the_second_ones_start_is_broken_and_the_first_is_not_touched(
 def test_it_is_the_first_one_unless_said_otherwise_and_in_an_older_entry(
     two: FakeWorld, kind: str
 ) -> None:
-    for more in ({}, {"target": "server"}, {"target": {"replica": 1}}, {"target": {}}):
-        made = fault(kind, **more)
+    targets: list[Any] = ["server", {"replica": 1}, {}]
+    for made in [fault(kind), *(fault(kind, target=target) for target in targets)]:
         assert "stop the server (SIGTERM" in " ".join(made.plan(two))
         assert str(made.target_name()).endswith(("server", "truncate"))
     state = made.capture(two, ticket())

@@ -104,7 +104,8 @@ def test_the_second_replicas_start_is_broken_and_the_first_serves_on(place: Dock
     control = place.stack.docker
     started = control.state(control.find("server")[0]).started
     target = {"role": "server", "replica": 2}
-    fault = FAULT.model_validate({**FAULT.model_dump(), "target": target})
+    wanted = {"type": "model_corruption", "mode": "config", "target": target}
+    fault = ModelCorruption.model_validate(wanted)
     name = inject(place, CLOCK.wall() - 1, fault)
     assert name == f"{place.project.name}-server-2-vqchaos"
     assert place.stack.server_of(2).attempt().clean is False
