@@ -376,6 +376,7 @@ class FakeServer:
     def stop(self, timeout: float = 30.0) -> None:
         with self.world.call("server.stop", mutates=True):
             self.world.processes.end_server(self.replica)
+            self.standing_in.clear()
             self._save(replace(self.latest, state="stopped", ended=self.world.clock.now()))
 
     def start(self, override: StartOverride, *, restarts: bool = False) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.fakes import FakeWorld
 from tests.faults.samples import ticket
 from tests.runner.fake_stack import FakeStack, Lab
 from tests.scripted_server import ScriptedServer
+from vqchaos.errors import StackError
 from vqchaos.faults import REGISTRY
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner import marks
@@ -71,6 +73,46 @@ def test_a_lost_ledger_costs_nothing_once_the_mark_has_expired(lab: Lab, kind: s
     after["files"].pop("scratch", None)  # the empty folder above the fault's own
     assert after == before
     assert heal(lab.stack, world.clock).found == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["refused", "answer lost"])
+@each_fault
+def test_a_runner_that_died_at_any_call_and_lost_its_ledger(
+    tmp_path: Path, kind: str, after: bool
+) -> None:
+    """From its making on the container says whose it is. Before that there is none, and what is
+    left is a server that somebody has stopped."""
+    ends = Counter[str]()
+    for nth in range(1, 50):
+        world = FakeWorld(tmp_path / str(nth))
+        world.server.contained = world.server.refuses = True
+        stack = FakeStack(tmp_path / f"stack{nth}", cast("Any", None), world)
+        stack.state_dir.mkdir(parents=True)
+        before = world.snapshot()
+        made = REGISTRY[kind].model_validate({"type": kind, **FAULTS[kind]})
+        state = made.capture(world, ticket())
+        world.fail_at(nth, after=after)
+        try:
+            made.inject(world, state, lambda: None)
+        except StackError:
+            world.fail_at(0)
+        else:
+            REGISTRY[kind].revert(world, state)
+            break
+        marked = bool(world.server.standing_in)
+        world.clock.advance(LEASE + 1)
+        healed = heal(stack, world.clock)
+        assert healed.clean
+        assert len(healed.found) == marked
+        assert world.server.standing_in == []
+        now = world.snapshot()
+        now["files"].pop("scratch", None)
+        ends["undone" if marked else "not begun" if now == before else "stopped"] += 1
+        if marked:
+            assert now == before
+        else:  # by hand, as safety.md says
+            REGISTRY[kind].revert(world, state)
+    assert (ends["undone"] > 0) is after, "a start whose answer was lost has made one"
 
 
 def test_what_a_ledger_knows_is_no_mark(lab: Lab) -> None:
