@@ -94,9 +94,11 @@ def test_a_runner_that_died_at_any_call_and_lost_its_ledger(
         world.fail_at(nth, after=after)
         try:
             made.inject(world, state, lambda: None)
+            whole = True
         except StackError:
-            world.fail_at(0)
-        else:
+            whole = False
+        world.fail_at(0)
+        if whole:
             REGISTRY[kind].revert(world, state)
             break
         marked = bool(world.server.standing_in)
