@@ -12,13 +12,14 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
-from vqchaos.errors import StackError
+from vqchaos.errors import FaultError, StackError
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import Attempt, ProcessRef, ProxyRef, Removal, StartOverride, Toxic
 
 GIB = 1024**3
@@ -86,6 +87,7 @@ class FakeWorld:
         self.replica_proxies = {name: FakeProxy(self, toxiproxy) for name in REPLICA_PROXIES}
         self.processes = FakeProcesses(self)
         self.server = FakeServer(self, memory_limit)
+        self.others: dict[int, FakeServer] = {}  # more replicas, if a test has them
         self.containers = FakeContainers(self)
 
     def links(self) -> list[ProxyRef]:
@@ -95,6 +97,13 @@ class FakeWorld:
 
     def proxy_called(self, name: str) -> FakeProxy:
         return self.proxy if name == CLIENTS_PROXY else self.replica_proxies[name]
+
+    def server_of(self, replica: int) -> FakeServer:
+        """As the stack's file says: no call to the world."""
+        servers = {1: self.server, **self.others}
+        if replica not in servers:
+            raise FaultError(f"there is no server {replica}")
+        return servers[replica]
 
     def fail_at(self, nth: int, *, after: bool = False) -> None:
         """The ``nth`` call from now (1: the next) raises StackError; with ``after``, it has done
@@ -135,7 +144,11 @@ class FakeWorld:
                 for name, proxy in self.replica_proxies.items()
             },
             "processes": {ref.role: state for ref, state in self.processes.table.items()},
-            "server": (attempt.state, attempt.clean),
+            "server": (attempt.state, attempt.clean, len(self.server.standing_in)),
+            "other servers": {
+                n: (s.latest.state, s.latest.clean, len(s.standing_in))
+                for n, s in self.others.items()
+            },
             "containers": self.containers.snapshot(),
             "files": self.files(),
         }
@@ -145,7 +158,7 @@ class FakeWorld:
         return {
             str(path.relative_to(self.folder)): path.lstat().st_size
             for path in self.folder.rglob("*")
-            if path.name != "server.json"
+            if not (path.name.startswith("server") and path.suffix == ".json")
         }
 
 
@@ -273,10 +286,13 @@ class FakeProcesses:
         self.table[ref] = "running"
         return ref
 
-    def spawn_server(self) -> None:
-        self.table.clear()
-        self.spawn("server")
-        self.spawn("engine")
+    def spawn_server(self, replica: int = 1) -> None:
+        self.end_server(replica)
+        self.spawn("server", replica=replica)
+        self.spawn("engine", replica=replica)
+
+    def end_server(self, replica: int = 1) -> None:
+        self.table = {ref: s for ref, s in self.table.items() if ref.replica != replica}
 
     def die(self, role: str | None = None) -> None:
         """The processes of that role, or all, are gone."""
@@ -312,7 +328,8 @@ class FakeProcesses:
 @dataclass
 class FakeServer:
     """``ServerControl`` over a folder. ``refuses``: a start with an override exits at once, as a
-    good server does; else it runs on. A clean start exits if its port is taken."""
+    good server does; else it runs on. A clean start exits if its port is taken. ``contained``: as
+    in Docker, where another container stands in for one that is to start otherwise."""
 
     world: FakeWorld
     limit: int | None
@@ -320,12 +337,18 @@ class FakeServer:
     started_with: list[StartOverride] = field(default_factory=list)
     latest: Attempt = _SERVING
     up: bool = True
+    contained: bool = False
+    says: tuple[str, ...] = ()  # the log of each start with an override
+    standing_in: list[StandIn] = field(default_factory=list)
+    replica: int = 1
 
     def __post_init__(self) -> None:
-        self._notes = self.world.folder / "server.json"
+        number = "" if self.replica == 1 else f"-{self.replica}"
+        self._notes = self.world.folder / f"server{number}.json"
         if self._notes.exists():
             saved = json.loads(self._notes.read_text(encoding="utf-8"))
             self.port: int = saved.pop("port")
+            self.standing_in = [StandIn(**each) for each in saved.pop("standing_in", [])]
             self.latest = Attempt(**saved)
         else:
             self.port = free_port()
@@ -352,17 +375,28 @@ class FakeServer:
 
     def stop(self, timeout: float = 30.0) -> None:
         with self.world.call("server.stop", mutates=True):
-            self.world.processes.table.clear()
+            self.world.processes.end_server(self.replica)
+            self.standing_in.clear()
             self._save(replace(self.latest, state="stopped", ended=self.world.clock.now()))
 
     def start(self, override: StartOverride, *, restarts: bool = False) -> None:
         with self.world.call("server.start", mutates=True):
             if self.latest.state in ("running", "waiting"):
                 raise StackError("the server runs already")
+            if self.contained and (mark := override.mark) is not None:
+                place = str(self.world.folder / "scratch" / mark.token)
+                facts = (mark.name, mark.token, mark.fault, self.replica, place)
+                other = StandIn(f"server-{'x' * self.replica}", *facts)
+                self.standing_in.append(other)
             self.launch(override, clean=False)
+
+    def stand_ins(self) -> list[StandIn]:
+        with self.world.call("server.stand_ins"):
+            return list(self.standing_in)
 
     def start_clean(self) -> None:
         with self.world.call("server.start_clean", mutates=True):
+            self.standing_in.clear()
             if self.latest.clean and self.latest.state in ("running", "waiting"):
                 return
             if self.latest.state in ("running", "waiting"):
@@ -388,7 +422,7 @@ class FakeServer:
         if override.model is not None and not override.model.is_dir():
             lives = False
         if lives:
-            self.world.processes.spawn_server()
+            self.world.processes.spawn_server(self.replica)
         self._save(
             Attempt(
                 generation=self.latest.generation + 1,
@@ -398,6 +432,7 @@ class FakeServer:
                 started=now,
                 ended=None if lives else now,
                 exit_code=None if lives else 1,
+                log=() if clean else self.says,
             )
         )
 
@@ -417,5 +452,8 @@ class FakeServer:
 
     def _save(self, attempt: Attempt) -> None:
         self.latest = attempt
-        saved = {name: getattr(attempt, name) for name in attempt.__dataclass_fields__}
-        self._notes.write_text(json.dumps(saved | {"port": self.port}), encoding="utf-8")
+        saved = asdict(attempt) | {
+            "port": self.port,
+            "standing_in": [asdict(each) for each in self.standing_in],
+        }
+        self._notes.write_text(json.dumps(saved), encoding="utf-8")

@@ -16,13 +16,13 @@ CHECK = {"type": "rotation", "replica": "server-1", "out": "5s", "back": "4s"}
 
 
 def word(at: float, replica: str, up: bool | None) -> RouterReplica:
-    return RouterReplica(t=at, replica=replica, up=up, status="")
+    number = {"server-1": 1, "server-2": 2}.get(replica)
+    return RouterReplica(t=at, replica=replica, up=up, status="", number=number)
 
 
-def container(at: float, action: str, service: str = "server-1", number: int = 1) -> ContainerEvent:
-    return ContainerEvent(
-        t=at, action=action, role="server", service=service, number=number, container="c"
-    )
+def container(at: float, action: str, service: str = "server-1", **more: Any) -> ContainerEvent:
+    facts: dict[str, Any] = {"role": "server", "number": 1, "container": "c", **more}
+    return ContainerEvent(t=at, action=action, service=service, **facts)
 
 
 def world(*changes: tuple[float, bool | None], held: bool = True, reverted: bool = True) -> World:
@@ -72,6 +72,30 @@ def test_back_counts_from_its_own_container_where_the_history_has_it(
     assert (
         "back 3s after " + what if what else "back 2s after the fault was reverted"
     ) in found.why
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (container(21.0, "start", service="server-1-gpu", replica=1), True),
+        (container(21.0, "start", service="server-2-gpu", replica=2), False),
+        (container(21.0, "start", service="server-1-gpu"), False),  # of a version without it
+        (container(21.0, "start", service="router", role="router", replica=1), False),
+    ],
+)
+def test_where_names_differ_the_replicas_number_says_which_container_it_is(
+    event: ContainerEvent, told: bool
+) -> None:
+    found = result(world((15.0, False), (24.0, True)).add(event), CHECK)
+    assert ("back 3s after its container started" in found.why) is told
+
+
+def test_where_names_are_the_services_no_number_is_asked() -> None:
+    """The router counts its servers in an order of its own."""
+    made = world((15.0, False), (24.0, True))
+    made.add(container(14.0, "die", service="server-2", replica=1))
+    made.add(container(21.0, "start", service="server-2", replica=1))
+    assert "back 2s after the fault was reverted" in result(made, CHECK).why
 
 
 def test_an_instant_fault_without_a_container_has_no_anchor() -> None:

@@ -56,11 +56,13 @@ def fault_of(kind: str) -> Fault:
 class Crashes(RuleBasedStateMachine):
     """One stack, at most one runner at a time."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(contained=st.booleans())
+    def begin(self, contained: bool) -> None:
+        """``contained``: a start with a fault is another container, which has a mark."""
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.world = FakeWorld(self.folder / "world")
         self.world.server.refuses = True
+        self.world.server.contained = contained
         self.stack = FakeStack(self.folder, cast("Any", None), self.world)
         self.stack.state_dir.mkdir()
         self.clean = self.effects()
@@ -91,6 +93,7 @@ class Crashes(RuleBasedStateMachine):
             "stopped": [r for r, state in world["processes"].items() if state == "stopped"],
             "unclean": not attempt.clean or attempt.state == "stopped",
             "scratch": sorted(f for f in world["files"] if f.startswith("scratch/")),
+            "standing in": len(self.world.server.standing_in),
         }
 
     # ------------------------------------------------------------ a runner's life
@@ -190,8 +193,10 @@ class Crashes(RuleBasedStateMachine):
     def is_clean(self) -> None:
         """All that a ledger or an expired mark knew of is undone."""
         assert self.ledger.in_force() == []
+        found = marks.find(self.stack, self.ledger, self.world.clock)
+        assert found.expired == []
         now = self.effects()
-        if not self.lost:
+        if not self.lost and not found.live:
             assert now == self.clean
 
     # ------------------------------------------------------------ the world moves
@@ -228,8 +233,10 @@ class Crashes(RuleBasedStateMachine):
     @precondition(lambda self: self.runner is None)
     @rule()
     def the_ledger_is_lost(self) -> None:
+        marked = {(s.mark, s.fault) for s in self.world.server.standing_in}
         for entry in self.ledger.in_force():
-            self.lost.add(entry.type)
+            if (entry.state.get("mark"), entry.type) not in marked:
+                self.lost.add(entry.type)
         self.ledger.path.unlink(missing_ok=True)
 
     @rule(cut=st.integers(1, 20))
@@ -249,7 +256,8 @@ class Crashes(RuleBasedStateMachine):
     def what_is_in_force_is_on_record_or_marked(self) -> None:
         if not hasattr(self, "world"):
             return
-        known = {entry.type for entry in self.ledger.in_force()} | self.lost
+        marked = {found.fault for found in self.world.server.standing_in}
+        known = {entry.type for entry in self.ledger.in_force()} | self.lost | marked
         now = self.effects()
         if now["stopped"]:
             assert "process_pause" in known

@@ -17,7 +17,8 @@ from vqchaos.errors import FaultError, StackError
 from vqchaos.faults import REGISTRY
 from vqchaos.faults._proxy import ProxyFault
 from vqchaos.faults.base import require_few
-from vqchaos.stack.protocols import Capability, Removal, Toxic
+from vqchaos.stack.marked import MarkedToxic
+from vqchaos.stack.protocols import Capability, ProxyRef, Removal, Toxic
 
 KINDS: dict[str, dict[str, Any]] = {"latency": {"latency": "300ms"}, "proxy_down": {}}
 each_kind = pytest.mark.parametrize("kind", list(KINDS))
@@ -197,7 +198,8 @@ def test_the_manual_steps_name_the_proxies(world: FakeWorld) -> None:
 def test_a_mark_undoes_what_is_on_its_own_proxy() -> None:
     cases = [(Toxic("vqchaos.r.1.5", t, "downstream", 1.0, {}), t) for t in ("noop", "latency")]
     for toxic, kind in cases:
-        states = [s for c in REGISTRY.values() if (s := c.from_mark(toxic, "replica-2"))]
+        thing = MarkedToxic(toxic, ProxyRef("replica-2", 2))
+        states = [s for c in REGISTRY.values() if (s := c.from_mark(thing))]
         assert [state["proxies"] for state in states] == [["replica-2"]], kind
 
 

@@ -58,7 +58,7 @@ def test_its_folder_is_a_configuration_and_links_without_weights(world: FakeWorl
     copy = Path(state["scratch"])
     assert sorted(p.name for p in copy.iterdir()) == ["config.json", "tokenizer.json"]
     assert (copy / "tokenizer.json").is_symlink()
-    assert copy.stat().st_mode & 0o777 == 0o700
+    assert copy.parent.stat().st_mode & 0o777 == 0o700
     config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
     assert config["num_hidden_layers"] == 20
     assert config["hidden_size"] == 4096

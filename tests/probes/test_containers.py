@@ -26,6 +26,8 @@ class FakeDocker:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.running: dict[str, tuple[str, int]] = {}
+        self.labels: dict[str, dict[str, str]] = {}  # more of them, by id
+        self.states: dict[str, str] = {}
         self.streams: list[asyncio.Queue[dict[str, Any] | None]] = []
         self.queries: list[dict[str, str]] = []
         self.runner: web.AppRunner | None = None
@@ -52,6 +54,7 @@ class FakeDocker:
             "com.docker.compose.service": service,
             "com.docker.compose.container-number": "1",
         }
+        labels |= self.labels.get(container, {})
         event = {
             "Action": action,
             "Actor": {"ID": container, "Attributes": {**labels, **attributes}},
@@ -73,7 +76,11 @@ class FakeDocker:
     async def _list(self, _request: web.Request) -> web.Response:
         return web.json_response(
             [
-                {"Id": key, "Labels": {"com.docker.compose.service": service}}
+                {
+                    "Id": key,
+                    "Labels": {"com.docker.compose.service": service, **self.labels.get(key, {})},
+                    "State": self.states.get(key, "running"),
+                }
                 for key, (service, _) in self.running.items()
             ]
         )
@@ -149,6 +156,60 @@ def test_a_kill_and_the_restart_are_seen_with_codes_and_pids(docker: FakeDocker)
         [gone] = seen.of(ProcessExited)
         assert (gone.role, gone.pid, gone.exit_code, gone.source) == ("server", 100, 137, "docker")
         assert all(event.t >= 0 for event in seen.events)
+        await docker.stop()
+
+    asyncio.run(go())
+
+
+def numbered(number: int, **more: str) -> dict[str, str]:
+    return {"com.docker.compose.container-number": str(number), **more}
+
+
+def test_only_a_services_own_containers_and_ours_in_their_place_are_the_stacks(
+    docker: FakeDocker,
+) -> None:
+    """Not what somebody runs once of a service: a `docker compose run` in mid-run is no restart."""
+    once = {"com.docker.compose.oneoff": "True"}
+    docker.labels = {
+        "own": numbered(1, **{"com.docker.compose.oneoff": "False"}),
+        "ours": numbered(1, **once, **{"io.vqchaos.stands-for": "own"}),
+        "theirs": numbered(1, **once),
+    }
+    docker.running = {name: ("server-1", n) for n, name in enumerate(docker.labels, 1)}
+
+    async def go() -> None:
+        await docker.start()
+        async with watching(docker) as seen:
+            await seen.until(lambda: len(seen.of(ProcessStarted)) == 2)
+            for name in ("theirs", "ours", "own"):
+                docker.says("die", name, "server-1", exitCode="0")
+            await seen.until(lambda: len(seen.of(ContainerEvent)) == 2)
+        assert [e.container for e in seen.of(ContainerEvent)] == ["ours", "own"]
+        assert [e.pid for e in seen.of(ProcessExited)] == [2, 1]
+        await docker.stop()
+
+    asyncio.run(go())
+
+
+def test_each_event_says_which_replica_it_is_also_of_one_that_was_down(docker: FakeDocker) -> None:
+    docker.running = {"b": ("server-1", 2), "a": ("server-1", 1), "c": ("toxiproxy", 3)}
+    numbers = {"a": 4, "b": 7, "anew": 7, "more": 9, "c": 1}
+    docker.labels = {name: numbered(number) for name, number in numbers.items()}
+    docker.states = {"a": "exited"}
+
+    async def go() -> None:
+        await docker.start()
+        async with watching(docker) as seen:
+            await seen.until(lambda: len(seen.of(ProcessStarted)) == 2)
+            docker.says("start", "a", "server-1")
+            docker.says("die", "b", "server-1")
+            docker.says("create", "anew", "server-1")
+            docker.says("create", "more", "server-1")
+            docker.says("die", "c", "toxiproxy")
+            await seen.until(lambda: len(seen.of(ContainerEvent)) == 5)
+        found = [(e.container, e.number, e.replica) for e in seen.of(ContainerEvent)]
+        assert found[:2] == [("a", 4, 1), ("b", 7, 2)]
+        assert found[2:] == [("anew", 7, 2), ("more", 9, None), ("c", 1, 1)]
         await docker.stop()
 
     asyncio.run(go())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqchaos.history.events import Event, RouterReplica
-from vqchaos.probes.router import RouterWatch, parse, takes_requests
+from vqchaos.probes.router import RouterWatch, numbers, parse, takes_requests
 
 HEAD = "# pxname,svname,qcur,status,last_chk,"
 
@@ -63,6 +63,23 @@ def _is_csv(text: str) -> bool:
 )
 def test_who_takes_requests(status: str, up: bool) -> None:
     assert takes_requests(status) is up
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["server-1", "server-2"], [1, 2]),
+        (["server-2", "server-1"], [2, 1]),
+        (["gpu02", "gpu01"], [2, 1]),
+        (["big", "small"], [1, 2]),
+        (["a", "b2"], [1, 2]),
+        (["a1", "b1"], [1, 2]),
+        (["a0", "a1"], [1, 2]),
+        ([], []),
+    ],
+)
+def test_which_replica_a_name_of_the_routers_is(names: list[str], expected: list[int]) -> None:
+    assert numbers(names) == dict(zip(names, expected, strict=True))
 
 
 @dataclass
@@ -128,3 +145,20 @@ def test_names_and_words_are_data() -> None:
     assert up is True
     assert status.startswith("UP now")
     assert len(status) <= 40
+
+
+def test_the_number_goes_with_each_word_also_of_one_that_is_named_no_more() -> None:
+    out: list[Event] = []
+    left = iter([said(("b2", "UP"), ("a1", "DOWN")), said(("a1", "DOWN")), Got(503)])
+
+    async def get(_url: str, _timeout: float) -> Got:
+        return next(left)
+
+    async def go() -> None:
+        watch = RouterWatch(url="u", get=get, emit=out.append, now=lambda: 1.0)
+        for _ in range(3):
+            await watch.once()
+
+    asyncio.run(go())
+    words = [(e.replica, e.number, e.up) for e in out if isinstance(e, RouterReplica)]
+    assert words == [("b2", 2, True), ("a1", 1, False), ("b2", 2, None), ("a1", 1, None)]

@@ -18,6 +18,7 @@ from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory, Thing
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
     Capability,
     Endpoints,
@@ -51,6 +52,7 @@ class FakeStack:
     left: list[Item] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)  # whatever else must be as before
     keeps_logs: Callable[[Path, float, Callable[[str], str]], list[str]] = lambda *_: []
+    headers: dict[str, str] = field(default_factory=dict)
     name: str = "fake"
     kind: str = "local"
 
@@ -65,7 +67,8 @@ class FakeStack:
     @property
     def endpoints(self) -> Endpoints:
         url = self.http.url
-        return Endpoints(url, url, f"{url}/health", f"{url}/metrics", "qwen3")
+        links = (url, url, f"{url}/health", f"{url}/metrics")
+        return Endpoints(*links, "qwen3", headers=self.headers)
 
     def missing(self) -> Mapping[Capability, str]:
         return self.lacks
@@ -88,9 +91,16 @@ class FakeStack:
     def server(self) -> ServerControl:
         return self.world.server
 
+    def server_of(self, replica: int) -> ServerControl:
+        return self.world.server_of(replica)
+
     @property
     def containers(self) -> ContainerControl:
         return self.world.containers
+
+    def stand_ins(self) -> list[StandIn]:
+        servers = (self.world.server, *self.world.others.values())
+        return [found for server in servers for found in server.stand_ins()]
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

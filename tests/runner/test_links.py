@@ -80,7 +80,7 @@ def test_marks_on_any_proxy_are_found_and_undone_without_a_ledger(
     expected = ["replica-2"] if fault is LATENCY else ["replica-1", "replica-2"]
     assert named == [f"{ticket().mark} on {name}" for name in expected]
     found = marks.find(lab.stack, ledger, world.clock)
-    assert [mark.proxy for mark in found.live] == expected
+    assert [mark.thing.name for mark in found.live] == named
     assert found.expired == []
     world.clock.advance(601.0)
     healed = heal(lab.stack, world.clock)

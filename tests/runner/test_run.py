@@ -244,6 +244,25 @@ def test_a_refused_start_may_take_a_moment_to_let_go(
     assert attempt.left == (["process 42"] if blamed else [])
 
 
+def test_no_key_of_a_servers_log_comes_into_the_history(lab: Lab) -> None:
+    key = "sk-very-secret-0123456789"
+    lab.stack.headers = {"Authorization": f"Bearer {key}"}
+    lab.stack.world.server.says = (
+        f"api_key={key}",
+        "x" * 390 + key,  # cut there, half of it would stay
+        f"{key}: [Errno 98] address already in use",
+        "y" * 390 + f"{key} the end",
+    )
+    result = lab.run(lab.experiment({"type": "port_conflict"}))
+    [attempt] = events_of(StartAttempt, read(result.runs[0].folder / "history.jsonl"))
+    assert isinstance(attempt, StartAttempt)
+    assert attempt.cause == "[redacted]: [Errno 98] address already in use"
+    assert attempt.log_tail[0] == "api_key=[redacted]"
+    kept = [path.read_text("utf-8") for path in lab.out.rglob("*") if path.is_file()]
+    assert len(kept) > 2
+    assert not any(key[:8] in text for text in kept)
+
+
 def test_every_repeats_a_held_fault_with_an_undo_for_each_time(lab: Lab) -> None:
     fault = {**LATENCY, "for": "300ms", "every": "1s"}
     result = lab.run(lab.experiment(fault, phases={**QUICK, "fault": "2500ms"}))

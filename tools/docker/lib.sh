@@ -51,24 +51,33 @@ install() {
       "install them with your system's own tools, then run this again"
   need_root
   say "installing ${missing[*]}"
+  # In a shell of its own: its traps are not the caller's.
+  (apt_without_services "${missing[@]}") || exit "$?"
+}
+
+# Ends the shell that it is called in if it fails, or by the signal that came.
+apt_without_services() {
   # A package must not start a service of its own: dockerd is started by us, or was before.
-  local policy=/usr/sbin/policy-rc.d ours=
+  policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d} ours='' log=''
+  trap cleared EXIT # bash does it for INT and TERM too
+  log=$(mktemp) || die "no temporary file can be made"
   if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=1
+    ours=1
+    { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"; } ||
+      die "$policy cannot be written: a package might start its services"
   fi
-  local log code=0
-  log=$(mktemp)
   {
     apt-get update -q &&
-      DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
-  } >"$log" 2>&1 || code=$?
-  [ -z "$ours" ] || rm -f "$policy"
-  if [ "$code" -ne 0 ]; then
+      DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+  } >"$log" 2>&1 || {
     tail -n 5 "$log" >&2
-    rm -f "$log"
-    die "apt-get could not install ${missing[*]}"
-  fi
-  rm -f "$log"
+    die "apt-get could not install $*"
+  }
+}
+
+cleared() {
+  [ -z "$ours" ] || rm -f "$policy"
+  [ -z "$log" ] || rm -f "$log"
 }
 
 # Is there a busybox that needs no library? The tests make an image of it.

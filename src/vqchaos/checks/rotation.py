@@ -10,7 +10,7 @@ from vqchaos.checks.base import Check, ReplicaName, Result, Verdict, worst
 from vqchaos.history.events import ContainerEvent, RouterReplica
 from vqchaos.units import Duration, format_duration
 from vqchaos.view import RunView
-from vqchaos.view.rotation import Turns, could_serve_again, names, turns
+from vqchaos.view.rotation import Turns, could_serve_again, names, own_events, turns
 
 _Part = tuple[Verdict, str, str]  # verdict, why, observed
 
@@ -84,7 +84,7 @@ class Rotation(Check):
             took = found.out_at - since
             why = f"{said} was out {format_duration(took)} after the injection, limit {most}"
             return ("fail" if took > limit else "pass"), why, f"out {format_duration(took)}"
-        again = could_serve_again(run.all(ContainerEvent), said, since, None, run.last_revert)
+        again = could_serve_again(_own(run, found), since, None, run.last_revert)
         until, what = again or (run.watched_until, "the run was watched no longer")
         why = f"{said} was never out after the injection"
         if found.blind_since is not None:
@@ -98,9 +98,7 @@ class Rotation(Check):
         said, most = found.replica, format_duration(limit)
         if found.out_at is None:
             return "unknown", f"{said} was never out, so it could not come back", ""
-        again = could_serve_again(
-            run.all(ContainerEvent), said, since, found.back_at, run.last_revert
-        )
+        again = could_serve_again(_own(run, found), since, found.back_at, run.last_revert)
         if again is None:
             why = f"the history does not say from when on {said} could serve again"
             return "unknown", why, ""
@@ -130,3 +128,7 @@ class Rotation(Check):
 
     def _unknown(self, why: str) -> Result:
         return Result("unknown", why, None, self._limit())
+
+
+def _own(run: RunView, found: Turns) -> list[ContainerEvent]:
+    return own_events(run.all(ContainerEvent), found, names(run.all(RouterReplica)))

@@ -98,7 +98,13 @@ def as_data(healed: Healed, now: float) -> dict[str, Any]:
             for entry in healed.found
         ],
         "live": [
-            {"mark": mark.toxic.name, "run": mark.run, "left": round(mark.deadline - now, 1)}
+            {
+                "mark": mark.thing.mark,
+                "kind": mark.thing.kind,
+                "name": mark.thing.name,
+                "run": mark.run,
+                "left": round(mark.deadline - now, 1),
+            }
             for mark in healed.live
         ],
         "left": [asdict(item) for item in healed.left],
@@ -137,7 +143,7 @@ def _lines(data: dict[str, Any], *, dry_run: bool) -> Iterator[str]:
     for mark in data["live"]:
         left = format_duration(max(0.0, mark["left"]))
         whose = "is another run's that may still go on"
-        yield f"{mark['mark']} {whose}: left alone (it expires in {left})"
+        yield f"{mark['kind']} {mark['name']} {whose}: left alone (it expires in {left})"
     for item in data["left"]:
         yield f"still there: {item['kind']} {item['name']}"
     yield from data["problems"]

@@ -67,9 +67,42 @@ class Target(BaseModel):
         return [number for number in found if self.replica in ("all", number)]
 
 
+class ServerTarget(BaseModel):
+    """The one server whose start is broken: a refused start is judged by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    role: Literal["server"] = "server"
+    replica: Annotated[int, Field(ge=1)] = Field(default=1, description="A number from 1")
+
+    def __str__(self) -> str:
+        return self.role if self.replica == 1 else f"{self.role} {self.replica}"
+
+
 def role_alone(value: object) -> object:
     """``target: server`` is short for ``target: {role: server}``."""
     return {"role": value} if isinstance(value, str) else value
+
+
+AnyServer = Annotated[
+    ServerTarget,
+    BeforeValidator(role_alone),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": ["server"]},
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "role": {"type": "string", "enum": ["server"]},
+                        "replica": {"type": "integer", "minimum": 1},
+                    },
+                },
+            ]
+        }
+    ),
+]
 
 
 def target_schema(*roles: str) -> WithJsonSchema:

@@ -11,22 +11,24 @@ process after a crash, and otherwise look only at the world. ``revert`` is idemp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
 from vqchaos.errors import CapabilityMissing, FaultError
+from vqchaos.faults._replica import AnyServer, ServerTarget
 from vqchaos.stack.container_protocols import ContainerControl
+from vqchaos.stack.marked import Marked, StandIn
 from vqchaos.stack.protocols import (
     Capability,
     ProcessControl,
     ProxyControl,
     ProxyRef,
     ServerControl,
+    StartMark,
     StartOverride,
-    Toxic,
 )
 from vqchaos.units import Duration
 
@@ -51,6 +53,8 @@ class World(Protocol):
 
     @property
     def server(self) -> ServerControl: ...
+
+    def server_of(self, replica: int) -> ServerControl: ...
 
     @property
     def containers(self) -> ContainerControl: ...
@@ -167,9 +171,9 @@ class Fault(BaseModel):
         raise NotImplementedError
 
     @classmethod
-    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
-        """The state that undoes the fault of this type which left ``toxic`` on that proxy; None if
-        it is of another type. For a run whose ledger is lost."""
+    def from_mark(cls, thing: Marked) -> State | None:
+        """The state that undoes the fault of this type which left that in the world; None if it is
+        of another type. For a run whose ledger is lost."""
         return None
 
     @classmethod
@@ -189,6 +193,30 @@ class StartupFault(Fault):
     revert_timeout: ClassVar[float] = 120.0  # more than its parts: stop, unapply, start
     serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
     causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
+
+    target: AnyServer = Field(
+        default=ServerTarget(), description="server, or {role: server, replica: a number from 1}"
+    )
+
+    def target_name(self) -> str | None:
+        return str(self.target)
+
+    @property
+    def whom(self) -> str:
+        """The target, for a line of the plan."""
+        return "the server" if self.target.replica == 1 else str(self.target)
+
+    def server(self, world: World) -> ServerControl:
+        """The one whose start is broken."""
+        return world.server_of(self.target.replica)
+
+    def capture(self, world: World, ticket: Ticket) -> State:
+        whose = {"token": ticket.token, "mark": ticket.mark, "replica": self.target.replica}
+        return {**whose, **self.before(world, ticket)}
+
+    def before(self, world: World, ticket: Ticket) -> State:
+        """What its ``unapply`` needs beside the token. Touches nothing."""
+        raise NotImplementedError
 
     def prepare(self, world: World, state: State) -> None:
         """Make what is needed while the server still serves (a copy of the model)."""
@@ -217,19 +245,20 @@ class StartupFault(Fault):
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         self.prepare(world, state)
         effect()
-        world.server.stop()
-        override = self.apply(world, state)
-        world.server.start(override, restarts=bool(state.get("restarts", False)))
+        self.server(world).stop()
+        mark = StartMark(state["mark"], state["token"], self.type)
+        override = replace(self.apply(world, state), mark=mark)
+        self.server(world).start(override, restarts=bool(state.get("restarts", False)))
 
     def verify(self, world: World, state: State) -> Verification:
-        attempt = world.server.attempt()
+        attempt = self.server(world).attempt()
         if attempt.clean or attempt.started is None:
             return Verification("no", "the server was not started with the fault")
         return self.applied(world, state)
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        server = _server_of(world)
+        server = _server_of(world, state)
         if server is None:
             note = cls.unapply(world, state)
             return "; ".join(filter(None, [note, "the stack is down: `up` starts it clean"]))
@@ -239,11 +268,12 @@ class StartupFault(Fault):
         try:
             return cls.unapply(world, state)
         finally:  # what cannot be cleaned up does not keep the service down
-            server.start_clean()
+            if server.is_up():  # somebody may have taken it away under the fault
+                server.start_clean()
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
-        server = _server_of(world)
+        server = _server_of(world, state)
         if server is None:
             return cls.unapplied(world, state)
         attempt = server.attempt()
@@ -251,11 +281,19 @@ class StartupFault(Fault):
             return Verification("no", f"the server is {attempt.state}, clean: {attempt.clean}")
         return cls.unapplied(world, state)
 
+    @classmethod
+    def from_mark(cls, thing: Marked) -> State | None:
+        named = get_args(cls.model_fields["type"].annotation)
+        if not isinstance(thing, StandIn) or thing.fault not in named:
+            return None
+        return {"token": thing.token, "scratch": thing.scratch, "replica": thing.replica}
 
-def _server_of(world: World) -> ServerControl | None:
-    """None if the stack is down, after a `down --force` or a reboot."""
+
+def _server_of(world: World, state: State) -> ServerControl | None:
+    """None if the stack is down, after a `down --force` or a reboot. An entry without a replica is
+    of a version that broke the first one only."""
     try:
-        server = world.server
+        server = world.server_of(int(state.get("replica", 1)))
     except CapabilityMissing:
         return None
     return server if server.is_up() else None

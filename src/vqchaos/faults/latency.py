@@ -9,6 +9,7 @@ from pydantic import Field
 
 from vqchaos.faults._proxy import UNTIMED, ProxyFault, each, proxies, take_off, where
 from vqchaos.faults.base import State, Ticket, Verification, World
+from vqchaos.stack.marked import Marked, MarkedToxic
 from vqchaos.stack.protocols import Toxic
 from vqchaos.units import Duration, Share, format_duration
 
@@ -84,8 +85,10 @@ class Latency(ProxyFault):
         return Verification("yes", "the proxy lists it no more")
 
     @classmethod
-    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
-        return {"proxies": [proxy], "toxic": toxic.name} if toxic.type == "latency" else None
+    def from_mark(cls, thing: Marked) -> State | None:
+        if not isinstance(thing, MarkedToxic) or thing.toxic.type != "latency":
+            return None
+        return {"proxies": [thing.ref.name], "toxic": thing.mark}
 
     @classmethod
     def manual(cls, state: State) -> list[str]:

@@ -37,20 +37,17 @@ class PortConflict(StartupFault):
     type: Literal["port_conflict"]
 
     def plan(self, world: World) -> list[str]:
-        host, port = world.server.listens_on()
+        host, port = self.server(world).listens_on()
         return [
-            "drain, then stop the server (SIGTERM, SIGKILL to its group after 15 s)",
+            f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             f"take {host}:{port} with a program of ours, start the server",
             "undo: end that program, start the server clean",
         ]
 
-    def target_name(self) -> str | None:
-        return "server"
-
-    def capture(self, world: World, ticket: Ticket) -> State:
-        host, port = world.server.listens_on()
+    def before(self, world: World, ticket: Ticket) -> State:
+        host, port = self.server(world).listens_on()
         ttl = max(60.0, ticket.deadline_wall - world.clock.wall())
-        return {"token": ticket.token, "host": host, "port": port, "ttl": ttl}
+        return {"host": host, "port": port, "ttl": ttl}
 
     def apply(self, world: World, state: State) -> StartOverride:
         holder = subprocess.Popen(
@@ -110,7 +107,8 @@ class PortConflict(StartupFault):
 
     @classmethod
     def manual(cls, state: State) -> list[str]:
-        return [f"end the program that listens on port {state['port']}", "start the server again"]
+        where = f"port {state['port']}" if "port" in state else "the server's port"
+        return [f"end the program that listens on {where}", "start the server again"]
 
 
 def holders(token: str) -> list[psutil.Process]:

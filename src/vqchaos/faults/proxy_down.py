@@ -16,6 +16,7 @@ from vqchaos.faults._proxy import (
     where,
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
+from vqchaos.stack.marked import Marked, MarkedToxic
 from vqchaos.stack.protocols import ProxyControl, ProxyRef, Toxic
 
 
@@ -91,10 +92,10 @@ class ProxyDown(ProxyFault):
         return Verification("yes", "the proxy is as it was before")
 
     @classmethod
-    def from_mark(cls, toxic: Toxic, proxy: str) -> State | None:
-        if toxic.type != "noop":
+    def from_mark(cls, thing: Marked) -> State | None:
+        if not isinstance(thing, MarkedToxic) or thing.toxic.type != "noop":
             return None
-        return {"proxies": [proxy], "enabled": True, "mark": toxic.name}
+        return {"proxies": [thing.ref.name], "enabled": True, "mark": thing.mark}
 
     @classmethod
     def manual(cls, state: State) -> list[str]:

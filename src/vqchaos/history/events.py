@@ -210,7 +210,8 @@ class ProcessStopped(Event):
 class ContainerEvent(Event):
     """What Docker said of a container of the stack. ``action``: start, die, oom, kill, stop, pause,
     unpause, restart, create, destroy or health_status; ``word``: the health status, or a kill's
-    signal. ``number`` is Compose's, within the service."""
+    signal. ``number`` is Compose's, within the service; ``replica`` counts over all services of the
+    role, None where that is not known."""
 
     type: ClassVar[str] = "container"
     action: str
@@ -220,17 +221,20 @@ class ContainerEvent(Event):
     number: int = 1
     container: str
     exit_code: int | None = None
+    replica: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterReplica(Event):
     """What the router's statistics say of a replica, when it changes. ``up``: it gets requests;
-    None: the router gave no word, and ``status`` says why. ``status`` is else the router's text."""
+    None: the router gave no word, and ``status`` says why. ``status`` is else the router's text.
+    ``number``: which replica that is, from 1, by the router's names or by their order."""
 
     type: ClassVar[str] = "router.replica"
     replica: str
     up: bool | None
     status: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ import aiohttp
 from vqchaos.history.events import ContainerEvent, Note, ProcessExited, ProcessStarted
 from vqchaos.probes.protocols import Emit
 from vqchaos.stack.docker.facts import NUMBER, PROJECT, SERVICE
+from vqchaos.stack.docker.places import ours, places
 from vqchaos.stack.protocols import DockerSource
 
 ACTIONS = frozenset(
@@ -41,6 +42,7 @@ class ContainerWatch:
         self._origin = origin
         self._emit = emit
         self._running: dict[str, int] = {}  # container id → PID of its first process
+        self._replicas: dict[tuple[str, int], int] = {}  # service and number → replica
         self._since = 0.0  # wall time of the last event
         self._lost = False
 
@@ -74,14 +76,27 @@ class ContainerWatch:
     async def _look(self, session: aiohttp.ClientSession) -> None:
         """The containers that run: each is a start for the history, once."""
         filters = {"label": [f"{PROJECT}={self._source.project}"]}
-        query = {"filters": json.dumps(filters)}
+        query = {"filters": json.dumps(filters), "all": "1"}  # one that is down is a replica too
         async with session.get("/containers/json", params=query) as answer:
             answer.raise_for_status()
             listed = await answer.json()
+        self._count(listed)
         for item in listed:
-            role = self._source.roles.get(item["Labels"].get(SERVICE, ""))
-            if role is not None and item["Id"] not in self._running:
+            role = self._role(item["Labels"])
+            ended = item.get("State") in ("created", "exited", "dead")
+            if role is not None and not ended and item["Id"] not in self._running:
                 await self._started(session, item["Id"], role, self._now())
+
+    def _count(self, listed: Sequence[Mapping[str, Any]]) -> None:
+        """Which replica is whose, as it was seen first: one that is made anew is the same."""
+        for role in dict.fromkeys(self._source.roles.values()):
+            services = [name for name, plays in self._source.roles.items() if plays == role]
+            for place in places(listed, role, services):
+                self._replicas.setdefault((place.now.service, place.number), place.replica)
+
+    def _role(self, labels: Mapping[str, str]) -> str | None:
+        """None for strangers, and for what somebody runs once of a service (`compose run`)."""
+        return self._source.roles.get(labels.get(SERVICE, "")) if ours(labels) else None
 
     async def _started(
         self, session: aiohttp.ClientSession, container: str, role: str, t: float
@@ -113,7 +128,8 @@ class ContainerWatch:
         actor = event.get("Actor") or {}
         facts = actor.get("Attributes") or {}
         container, service = str(actor.get("ID", "")), str(facts.get(SERVICE, ""))
-        role = self._source.roles.get(service)
+        number = _whole(facts.get(NUMBER, 1)) or 0
+        role = self._role(facts)
         wall = int(event.get("timeNano", 0)) / 1e9
         if wall <= self._since or action not in ACTIONS or role is None:
             return
@@ -126,9 +142,10 @@ class ContainerWatch:
                 word=word or str(facts.get("signal", "")),
                 role=role,
                 service=service,
-                number=int(facts.get(NUMBER, 1)),
+                number=number,
                 container=container[:12],
                 exit_code=_whole(facts.get("exitCode")),
+                replica=self._replicas.get((service, number)),
             )
         )
         if action == "start":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from vqchaos.history.events import RouterReplica
 from vqchaos.probes.protocols import Emit, Get, Now, Ticker
@@ -11,6 +12,7 @@ from vqchaos.text import one_line
 
 INTERVAL = 0.25
 _TIMEOUT = 2.0
+_NUMBER = re.compile(r"[0-9]{1,6}$")
 _SUMS = ("FRONTEND", "BACKEND")  # rows that are no server
 
 
@@ -31,6 +33,16 @@ def parse(page: str) -> dict[str, str]:
     return found
 
 
+def numbers(names: Iterable[str]) -> dict[str, int]:
+    """Server → the number of its replica: the one that its name ends with, where all end with
+    another one; else its place among them."""
+    listed = list(names)
+    ends = [int(found[0]) if (found := _NUMBER.search(name)) else 0 for name in listed]
+    if 0 in ends or len(set(ends)) < len(ends):
+        ends = list(range(1, len(listed) + 1))
+    return dict(zip(listed, ends, strict=True))
+
+
 def takes_requests(status: str) -> bool:
     """``UP``, also while checks begin to fail (``UP 1/3``), and a server without checks."""
     return status.startswith("UP") or status == "no check"
@@ -45,6 +57,7 @@ class RouterWatch:
         self._emit = emit
         self._now = now
         self._known: dict[str, bool | None] = {}
+        self._numbers: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -67,6 +80,7 @@ class RouterWatch:
             self._say(replica, None, error)
 
     def _take(self, found: Mapping[str, str]) -> None:
+        self._numbers |= numbers(found)
         for replica, status in found.items():
             self._say(replica, takes_requests(status), status)
         for replica in self._known.keys() - found.keys():
@@ -75,4 +89,7 @@ class RouterWatch:
     def _say(self, replica: str, up: bool | None, status: str) -> None:
         if replica not in self._known or self._known[replica] is not up:
             self._known[replica] = up
-            self._emit(RouterReplica(t=self._now(), replica=replica, up=up, status=status))
+            number = self._numbers.get(replica)
+            self._emit(
+                RouterReplica(t=self._now(), replica=replica, up=up, status=status, number=number)
+            )

@@ -164,7 +164,7 @@ def _sweep(stack: Stack, ledger: Ledger, clock: Clock, result: Healed) -> None:
 def _ours(item: Item, result: Healed) -> bool:
     """Not what was named already: a fault still in the ledger, a live run's mark."""
     failed = {undone.entry.fault for undone in result.undone if not undone.done}
-    foreign = {mark.toxic.name for mark in result.live}
+    foreign = {mark.thing.name for mark in result.live}
     return not (item.kind == "fault" and item.name in failed) and item.name not in foreign
 
 

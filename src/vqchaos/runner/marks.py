@@ -1,14 +1,14 @@
-"""Marks in the world: toxics whose names say whose they are and until when they may stay.
+"""Marks in the world: names that say whose a thing is and until when it may stay.
 
 They outlive the machine, the state folder and the ledger of the run that made them. An expired one
-is reverted by whoever finds it; one that may still be wanted is a refusal. Toxics without such a
-name are strangers' and are never touched.
+is reverted by whoever finds it; one that may still be wanted is a refusal. What carries no such
+name is a stranger's and is never touched.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vqchaos.clock import Clock
@@ -16,17 +16,17 @@ from vqchaos.faults import REGISTRY
 from vqchaos.faults.base import State
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.undo import Undo, undo
-from vqchaos.stack.protocols import Capability, Stack, Toxic
+from vqchaos.stack.marked import Marked, MarkedToxic
+from vqchaos.stack.protocols import Capability, Stack
 
 _NAME = re.compile(r"vqchaos\.(?P<run>[^.\s]{1,200})\.(?P<number>\d{1,6})\.(?P<deadline>\d{1,12})")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One toxic with a name of ours, on that proxy. ``deadline`` in Unix seconds."""
+    """One thing with a name of ours. ``deadline`` in Unix seconds."""
 
-    toxic: Toxic
-    proxy: str
+    thing: Marked
     run: str
     number: int
     deadline: float
@@ -40,53 +40,60 @@ class Marks:
     live: list[Mark] = field(default_factory=list)
 
 
-def parse(toxic: Toxic, proxy: str) -> Mark | None:
-    """The mark that this toxic is; None for a stranger's."""
-    found = _NAME.fullmatch(toxic.name)
+def parse(thing: Marked) -> Mark | None:
+    """The mark that it carries; None for a stranger's."""
+    found = _NAME.fullmatch(thing.mark)
     if found is None:
         return None
-    return Mark(toxic, proxy, found["run"], int(found["number"]), float(found["deadline"]))
+    return Mark(thing, found["run"], int(found["number"]), float(found["deadline"]))
 
 
 def find(stack: Stack, ledger: Ledger, clock: Clock) -> Marks:
-    """Raises StackError if the proxy's API does not answer."""
+    """Raises StackError if the proxy's API or Docker does not answer."""
     marks = Marks()
     known = {(entry.run, entry.number) for entry in ledger.in_force()}
     now = clock.wall()
-    for mark in on_proxies(stack):
-        if (mark.run, mark.number) in known:
-            continue
-        (marks.expired if mark.deadline < now else marks.live).append(mark)
+    for place in PLACES:
+        for mark in place(stack):
+            if (mark.run, mark.number) not in known:
+                (marks.expired if mark.deadline < now else marks.live).append(mark)
     return marks
 
 
-def on_proxies(stack: Stack) -> list[Mark]:
+def on_proxies(stack: Stack) -> Iterator[Mark]:
     """Every toxic of ours, of any run, on any proxy of the stack."""
     if Capability.PROXY in stack.missing():
-        return []
-    found = []
+        return
     for ref in stack.links():
         proxy = stack.proxy_called(ref.name)
-        if proxy.exists():
-            found += [mark for toxic in proxy.toxics() if (mark := parse(toxic, ref.name))]
-    return found
+        toxics = proxy.toxics() if proxy.exists() else []
+        yield from filter(None, (parse(MarkedToxic(toxic, ref)) for toxic in toxics))
+
+
+def on_containers(stack: Stack) -> Iterator[Mark]:
+    """Every container of ours, of any run, that stands in for a server of the stack."""
+    if Capability.STARTUP not in stack.missing():
+        yield from filter(None, map(parse, stack.stand_ins()))
+
+
+PLACES: tuple[Callable[[Stack], Iterator[Mark]], ...] = (on_proxies, on_containers)
 
 
 def revert(
     mark: Mark, stack: Stack, ledger: Ledger, on_reverted: Callable[[str], None] | None = None
 ) -> Undo:
-    """Undo what the mark stands for, from the toxic alone."""
+    """Undo what the mark stands for, from the thing alone."""
     return undo(entry_of(mark), stack, ledger, on_reverted)
 
 
 def entry_of(mark: Mark) -> Entry:
-    """What its ledger entry said, as far as the toxic tells."""
-    kind, state = _fault_of(mark.toxic, mark.proxy)
+    """What its ledger entry said, as far as the thing tells."""
+    kind, state = _fault_of(mark.thing) or _fault_of(mark.thing.plainest()) or _UNKNOWN
     return Entry(
         id=f"{mark.run}.{mark.number}",
         run=mark.run,
         number=mark.number,
-        fault=mark.toxic.name,
+        fault=mark.thing.name,
         type=kind,
         target=None,
         held=True,
@@ -96,10 +103,9 @@ def entry_of(mark: Mark) -> Entry:
     )
 
 
-def _fault_of(toxic: Toxic, proxy: str) -> tuple[str, State]:
-    for name, cls in REGISTRY.items():
-        state = cls.from_mark(toxic, proxy)
-        if state is not None:
-            return name, state
-    # Of a version that knows more types: every one of them is undone by removing its toxic.
-    return "latency", {"proxies": [proxy], "toxic": toxic.name}
+_UNKNOWN: tuple[str, State] = ("unknown", {})  # its undo says which vqchaos knows it
+
+
+def _fault_of(thing: Marked) -> tuple[str, State] | None:
+    states = ((name, cls.from_mark(thing)) for name, cls in REGISTRY.items())
+    return next(((name, state) for name, state in states if state is not None), None)

@@ -268,7 +268,7 @@ class SetRunner:
             return
         for mark in found.expired:
             outcome = marks.revert(mark, self._stack, ledger)
-            text = f"expired mark of run {one_line(mark.run)}: {one_line(mark.toxic.type)} "
+            text = f"expired mark of run {one_line(mark.run)}: {mark.thing.what} "
             if not outcome.done:
                 raise UncleanError(
                     f"{text}could not be reverted: {outcome.proof.why}",
@@ -280,10 +280,9 @@ class SetRunner:
             left = format_duration(max(0.0, mark.deadline - self._clock.wall()))
             raise UncleanError(
                 f"run {one_line(mark.run)}, which is not of this machine or has lost its ledger, "
-                f"has a {one_line(mark.toxic.type)} in force on the proxy {mark.proxy} for another "
-                f"{left} at most",
-                hint="wait for it, stop it where it runs, or delete the toxic "
-                f"{one_line(mark.toxic.name)} if you know that it is dead",
+                f"has {mark.thing.what} in force for another {left} at most",
+                hint=f"wait for it, stop it where it runs, or {mark.thing.by_hand} if you know "
+                "that it is dead",
             )
 
     def _summarise(self, result: SetResult, min_valid: int | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import StartupFault
 from vqchaos.history.events import StartAttempt
+from vqchaos.load.redact import Redactor
 from vqchaos.observer.link import ObserverLink
 from vqchaos.runner.injection import Injection, Injector
 from vqchaos.runner.recorder import Recorder
@@ -16,6 +17,7 @@ from vqchaos.stack.protocols import Attempt, Stack
 
 STREAM_WAIT = 5.0  # seconds an instant cut waits for a request to be streaming
 DRAIN_LIMIT = 60.0
+_SHOWN = 400  # characters of a log's line
 LET_GO = 2.0  # seconds a refused start has to let go of everything; its last process ends after it
 
 
@@ -108,7 +110,9 @@ class FaultPhase:
 
     def _await_start(self, item: Injection, deadline: float) -> str:
         """Until the server refused, or served a token and the quiet canary ran on it."""
-        rec, server = self._rec, self._stack.server
+        rec, fault = self._rec, item.fault
+        assert isinstance(fault, StartupFault)
+        server = fault.server(self._stack)
         # With a spare, the router serves whatever becomes of this one: it is asked itself.
         url = server.own_url()
         rec.progress.said("waiting until the server refuses to start, or serves", rec.t())
@@ -130,8 +134,8 @@ class FaultPhase:
         attempt = seen[-1] if seen else server.attempt()
         outcome = "served" if served else "exited" if seen else "neither"
         ended = attempt.ended - rec.origin if attempt.ended is not None else rec.t()
-        fault = item.fault
-        assert isinstance(fault, StartupFault)
+        redact = Redactor(self._stack.endpoints.headers.values())
+        cause = cause_line(fault, server.attempt_log())
         rec.emit(
             StartAttempt(
                 t=ended,
@@ -139,8 +143,9 @@ class FaultPhase:
                 outcome=outcome,
                 started=(attempt.started or rec.origin) - rec.origin,
                 exit_code=attempt.exit_code,
-                cause=cause_line(fault, server.attempt_log()),
-                log_tail=[line[:400] for line in attempt.log[-40:]],
+                # Before they are cut: half a secret is not found any more.
+                cause=None if cause is None else redact(cause)[:_SHOWN],
+                log_tail=[redact(line)[:_SHOWN] for line in attempt.log[-40:]],
                 left=self._held_still(outcome),
             )
         )
@@ -176,5 +181,5 @@ def cause_line(fault: StartupFault, log: Sequence[str]) -> str | None:
         wanted = re.compile(pattern, re.IGNORECASE)
         for line in reversed(log):
             if wanted.search(line):
-                return line.strip()[:400]
+                return line.strip()
     return None

@@ -6,7 +6,7 @@ vqchaos touches only what the stack file names; each key it lacks is told as wha
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vqchaos import __version__
@@ -17,6 +17,7 @@ from vqchaos.stack.config import AttachStackFile
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
 from vqchaos.stack.local.paths import state_dir_of
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
     Capability,
     Endpoints,
@@ -103,9 +104,15 @@ class AttachStack:
     def server(self) -> ServerControl:
         raise self._lack(Capability.STARTUP)
 
+    def server_of(self, replica: int) -> ServerControl:
+        raise self._lack(Capability.STARTUP)
+
     @property
     def containers(self) -> ContainerControl:
         raise self._lack(Capability.CONTAINERS)
+
+    def stand_ins(self) -> Sequence[StandIn]:
+        return ()
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

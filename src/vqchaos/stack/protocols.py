@@ -17,6 +17,7 @@ from vqchaos.clock import Clock
 if TYPE_CHECKING:
     from vqchaos.stack.container_protocols import ContainerControl
     from vqchaos.stack.inventory import Inventory
+    from vqchaos.stack.marked import StandIn
 
 
 class Capability(StrEnum):
@@ -158,12 +159,23 @@ class ProcessControl(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StartMark:
+    """Whose a start is: the fault's ``vqchaos.RUN.N.DEADLINE``, its token, its type."""
+
+    name: str
+    token: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartOverride:
-    """How one start of the server differs from the clean one."""
+    """How one start of the server differs from the clean one. ``mark`` is for what can carry it: a
+    container, which outlives the ledger."""
 
     model: Path | None = None
     extra_args: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    mark: StartMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +313,18 @@ class Stack(Protocol):
     def processes(self) -> ProcessControl: ...
 
     @property
-    def server(self) -> ServerControl: ...
+    def server(self) -> ServerControl:
+        """The first replica's."""
+
+    def server_of(self, replica: int) -> ServerControl:
+        """From 1. Raises FaultError for one that the stack cannot have."""
 
     @property
     def containers(self) -> ContainerControl: ...
+
+    def stand_ins(self) -> Sequence[StandIn]:
+        """Containers of ours in the place of a server's own; none where a server's own start can
+        be changed."""
 
     def probe_sources(self) -> ProbeSources: ...
 

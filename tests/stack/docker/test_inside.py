@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ class ExecDaemon:
 
     def __init__(self, path: Path, output: bytes, *, endless: bool = False) -> None:
         self.output, self.endless = output, endless
+        self.code = 4
         self.asked: list[str] = []
         self.bodies: list[bytes] = []
         self.lines: list[socket.socket] = []
@@ -75,7 +77,7 @@ class ExecDaemon:
         if path.endswith("/exec"):
             return {"Id": "e1"}
         inspected = len([asked for asked in self.asked if asked.endswith("/json")])
-        return {"Running": inspected < 2, "ExitCode": 4}  # it knows a moment later
+        return {"Running": inspected < 2, "ExitCode": self.code}  # it knows a moment later
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -137,5 +139,46 @@ def test_one_that_does_not_end_is_killed_by_its_mark(
             Inside(Docker()).run(ID, "shop-server-1", ["cat"], 0.2, {})
         made = json.loads(next(body for body in daemon.bodies if b"Cmd" in body))
         assert killed == made["Env"], "the mark of this very call"
+    finally:
+        daemon.close()
+
+
+@pytest.mark.parametrize("seen", [None, PermissionError])
+def test_where_its_processes_are_not_this_machines_a_shell_inside_kills(
+    path: Path, monkeypatch: pytest.MonkeyPatch, seen: type[Exception] | None
+) -> None:
+    """As with a daemon in a virtual machine, or as another user."""
+
+    def kill(container: str, mark: str) -> None:
+        if seen is not None:
+            raise seen
+
+    monkeypatch.setattr(inside, "kill_marked", kill)
+    daemon = ExecDaemon(path, frame(1, b"2\n"))
+    daemon.code = 0
+    try:
+        call = Inside(Docker())
+        run, asked = call.run, []
+
+        def once(*words: Any) -> tuple[int, str]:
+            asked.append(words[2])
+            return run(*words) if len(asked) == 1 else (0, "0")
+
+        monkeypatch.setattr(call, "run", once)
+        assert call.end(ID, "shop-server-1", "t0k3n000") == 2
+        assert [words[-1] for words in asked] == ["VQCHAOS_TOKEN=t0k3n000"] * 2
+        made = json.loads(next(body for body in daemon.bodies if b"Cmd" in body))
+        assert made["Cmd"][:2] == ["/bin/sh", "-c"]
+    finally:
+        daemon.close()
+
+
+def test_what_is_seen_here_is_killed_here(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    daemon = ExecDaemon(path, b"")
+    found = iter([1, 0])
+    monkeypatch.setattr(inside, "kill_marked", lambda container, mark: next(found))
+    try:
+        assert Inside(Docker()).end(ID, "shop-server-1", "t0k3n000") == 1
+        assert not [asked for asked in daemon.asked if asked.endswith("/exec")]
     finally:
         daemon.close()

@@ -11,7 +11,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vqchaos.errors import CapabilityMissing, StackError
@@ -24,7 +23,7 @@ from vqchaos.stack.container_protocols import (
 )
 from vqchaos.stack.docker import cgroup, facts
 from vqchaos.stack.docker.host import kill_first
-from vqchaos.stack.docker.sibling import STANDS_FOR
+from vqchaos.stack.docker.places import Place, places
 from vqchaos.stack.protocols import Item
 from vqchaos.text import one_line
 
@@ -72,30 +71,16 @@ class DockerContainers:
     # ------------------------------------------------------------ looking
 
     def find(self, role: str) -> list[ContainerRef]:
-        own = self.find_own(role)
-        others = self._stand_ins() if own else {}
-        return [_standing_in(ref, others) or ref for ref in own]
+        return [place.now for place in self.places(role)]
 
-    def stand_in(self, own: ContainerRef) -> ContainerRef | None:
-        """The container that a start-up fault put in its place, if there is one."""
-        return _standing_in(own, self._stand_ins())
-
-    def _stand_ins(self) -> dict[str, Info]:
-        """Those of the project, by the id of the container that each stands in for."""
-        labels = [f"{facts.PROJECT}={self._project}", STANDS_FOR]
-        listed = self._docker.call(
-            lambda: self._docker.api.containers(all=True, filters={"label": labels})
-        )
-        return {c["Labels"][STANDS_FOR]: c for c in reversed(listed)}
-
-    def find_own(self, role: str) -> list[ContainerRef]:
-        """As Compose made them, whoever stands in for them."""
-        labels = [f"{facts.PROJECT}={self._project}", f"{facts.ONEOFF}=False"]
+    def places(self, role: str) -> list[Place]:
+        """Where the role's replicas run, and who stands in for whom."""
+        labels = [f"{facts.PROJECT}={self._project}"]
         # One request: docker-py's own list() looks at each, and fails if one is removed meanwhile.
         listed = self._docker.call(
             lambda: self._docker.api.containers(all=True, filters={"label": labels})
         )
-        return facts.refs(listed, role, list(self._services.get(role, ())))
+        return places(listed, role, list(self._services.get(role, ())))
 
     def state(self, ref: ContainerRef) -> ContainerState:
         try:
@@ -325,10 +310,3 @@ def _covers(place: Attachment, wanted: Attachment) -> bool:
         and (wanted.ipv4, wanted.ipv6) == (place.ipv4, place.ipv6)
         and set(wanted.links) <= set(place.links)
     )
-
-
-def _standing_in(own: ContainerRef, others: Mapping[str, Info]) -> ContainerRef | None:
-    other = others.get(own.id)
-    if other is None:
-        return None
-    return replace(own, id=other["Id"], name=one_line(facts.name_of(other)))

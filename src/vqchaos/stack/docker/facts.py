@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
 
 from vqchaos.errors import StackError
 from vqchaos.stack.container_protocols import (
     Attachment,
-    ContainerRef,
     ContainerState,
     ContainerStatus,
     Limits,
@@ -35,24 +34,6 @@ _NO_NETWORKS = ("host", "none")  # nothing can be taken off these
 def host() -> str:
     """The daemon that the environment names."""
     return os.environ.get("DOCKER_HOST") or SOCKET
-
-
-def refs(
-    listed: Sequence[Mapping[str, Any]], role: str, services: Sequence[str]
-) -> list[ContainerRef]:
-    """The role's containers of a listing, by service and number; their replicas are counted over
-    all of the role's services."""
-    found = []
-    for container in listed:
-        labels = container["Labels"]
-        service, number = labels.get(SERVICE), labels.get(NUMBER, "")
-        if service in services:
-            place = (services.index(service), int(number) if number.isdigit() else 0)
-            found.append((place, container["Id"], one_line(name_of(container)), service))
-    return [
-        ContainerRef(id=identifier, name=name, role=role, service=service, replica=replica)
-        for replica, (_, identifier, name, service) in enumerate(sorted(found), 1)
-    ]
 
 
 def name_of(container: Mapping[str, Any]) -> str:

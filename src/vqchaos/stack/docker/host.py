@@ -39,13 +39,15 @@ def kill_first(pid: int, container: str, same_start: Callable[[], bool]) -> Outc
     return "killed"
 
 
-def kill_marked(container: str, mark: str, proc: Path = PROC) -> int:
-    """SIGKILL to the container's processes whose environment holds ``mark``; how many it were.
-    Raises PermissionError where it found none, and an environment may not be read."""
-    killed, hidden = 0, False
+def kill_marked(container: str, mark: str, proc: Path = PROC) -> int | None:
+    """SIGKILL to the container's processes whose environment holds ``mark``; how many it were. None
+    where no process of this machine is the container's (a daemon in a virtual machine, or /proc
+    hidden). Raises PermissionError where it found none, and an environment may not be read."""
+    killed, hidden, here = 0, False, False
     for folder in proc.iterdir():
         if not folder.name.isdigit() or not holds(int(folder.name), container, proc):
             continue
+        here = True
         try:
             fd = os.pidfd_open(int(folder.name))
         except OSError:
@@ -63,4 +65,4 @@ def kill_marked(container: str, mark: str, proc: Path = PROC) -> int:
             os.close(fd)
     if hidden and not killed:
         raise PermissionError("processes of another user")
-    return killed
+    return killed if here else None

@@ -86,7 +86,9 @@ class Inside:
     def _kill(self, container: str, name: str, mark: str) -> int:
         if self._docker.local:
             with contextlib.suppress(PermissionError):
-                return kill_marked(container, mark)
+                killed = kill_marked(container, mark)
+                if killed is not None:
+                    return killed
         command = ["/bin/sh", "-c", _KILL, "sh", mark]
         code, said = self.run(container, name, command, _ENDING, {})
         if code != 0 or not said.strip().isdigit():

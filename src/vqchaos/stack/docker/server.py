@@ -2,7 +2,8 @@
 
 A container cannot be changed. Its start with a fault is another container, made like it, that
 stands in for it meanwhile; a clean start removes that and starts the own one again. Nothing is
-remembered but by Docker itself: the one that stands in says by a label for whom.
+remembered but by Docker itself: the one that stands in says by its labels in whose place it is
+(Compose's service and number) and whose fault made it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from vqchaos.stack.docker import facts, sibling
 from vqchaos.stack.docker.client import Docker, Gone, Refused
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.docker.logs import tail
+from vqchaos.stack.docker.places import Place
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import Attempt, StartOverride
 from vqchaos.text import clean
 
@@ -61,28 +64,27 @@ class DockerServer:
         return self._folder / "scratch" / token
 
     def is_up(self) -> bool:
-        """Whether its own container exists: a clean start can be made of it."""
-        return self._found() is not None
+        """Whether its own container exists, or one of ours that must go."""
+        return self._place() is not None
 
     def stop(self, timeout: float = 30.0) -> None:
-        own = self._own()
-        other = self._stand_in(own)
-        if other is not None:
-            self._remove(other)
-        self._containers.stop(own, min(timeout, _GRACE))
+        removed = self._remove_stand_ins()
+        own = self._found()
+        if own is not None or not removed:
+            self._containers.stop(own or self._own(), min(timeout, _GRACE))
 
     def start(self, override: StartOverride, *, restarts: bool = False) -> None:
-        own = self._own()
+        own, place = self._own(), self._place()
         info = self._inspect(own)
-        if info["State"]["Running"] or self._stand_in(own) is not None:
+        if info["State"]["Running"] or (place is not None and place.stand_ins):
             raise StackError(f"{own.name} runs already: stop it first")
         wanted = sibling.body(info, override, restarts=restarts)
         api = self._docker.api
         name = f"{own.name}-vqchaos"
         made = self._docker.call(lambda: api.create_container_from_config(wanted, name), own.name)
-        for place in facts.attachments(info)[1:]:
+        for network in facts.attachments(info)[1:]:
             other = ContainerRef(made["Id"], name, own.role, own.service, own.replica)
-            self._containers.connect(other, place)
+            self._containers.connect(other, network)
         try:
             self._docker.call(lambda: api.start(made["Id"]), name)
         except Refused:
@@ -92,19 +94,19 @@ class DockerServer:
                 raise
 
     def start_clean(self) -> None:
-        own = self._own()
-        other = self._stand_in(own)
-        if other is not None:
-            self._remove(other)
-        self._containers.start(own)
+        removed = self._remove_stand_ins()
+        own = self._found()
+        if own is None and removed:
+            return  # somebody removed the own one: there is nothing more to start
+        self._containers.start(own or self._own())
 
     def attempt(self) -> Attempt:
-        own = self._found()
-        if own is None:
+        place = self._place()
+        if place is None:
             return Attempt(0, "stopped", clean=True)
-        other = self._stand_in(own)
+        other = place.now if place.stand_ins else None
         try:
-            info = self._inspect(own if other is None else other)
+            info = self._inspect(place.now)
         except Gone:
             return Attempt(0, "stopped", clean=other is None)
         seen = info["State"]
@@ -126,19 +128,18 @@ class DockerServer:
             started=_shifted(started, to_run),
             ended=_shifted(started if refused else ended, to_run),
             exit_code=None if running else int(seen["ExitCode"]),
-            log=self._log(other or own, info, _SHOWN)[-_SHOWN:],
+            log=self._log(place.now, info, _SHOWN)[-_SHOWN:],
         )
 
     def attempt_log(self) -> Sequence[str]:
-        own = self._found()
-        if own is None:
+        place = self._place()
+        if place is None:
             return []
-        ref = self._stand_in(own) or own
         try:
-            info = self._inspect(ref)
+            info = self._inspect(place.now)
         except Gone:
             return []
-        return self._log(ref, info, _LOG)
+        return self._log(place.now, info, _LOG)
 
     def _log(self, ref: ContainerRef, info: Any, count: int) -> list[str]:
         """The last lines of the latest start, and Docker's own words about it."""
@@ -156,9 +157,29 @@ class DockerServer:
 
     # ------------------------------------------------------------ which containers
 
+    def stand_ins(self) -> list[StandIn]:
+        """What stands in for any of the stack's servers."""
+        return [
+            StandIn(
+                name=ref.name,
+                mark=mark.name,
+                token=mark.token,
+                fault=mark.fault,
+                replica=place.replica,
+                scratch=str(self.scratch(mark.token)),
+            )
+            for place in self._containers.places("server")
+            for ref, listed in place.stand_ins
+            if (mark := sibling.mark_of(listed["Labels"])) is not None
+        ]
+
+    def _place(self) -> Place | None:
+        found = self._containers.places("server")
+        return next((place for place in found if place.replica == self._replica), None)
+
     def _found(self) -> ContainerRef | None:
-        refs = self._containers.find_own("server")
-        return next((ref for ref in refs if ref.replica == self._replica), None)
+        place = self._place()
+        return None if place is None else place.own
 
     def _own(self) -> ContainerRef:
         found = self._found()
@@ -169,8 +190,13 @@ class DockerServer:
             )
         return found
 
-    def _stand_in(self, own: ContainerRef) -> ContainerRef | None:
-        return self._containers.stand_in(own)
+    def _remove_stand_ins(self) -> int:
+        """All in this server's place; how many there were."""
+        place = self._place()
+        found = [] if place is None else [ref for ref, _ in place.stand_ins]
+        for ref in found:
+            self._remove(ref)
+        return len(found)
 
     def _remove(self, ref: ContainerRef) -> None:
         api = self._docker.api

@@ -4,16 +4,19 @@ Docker says of the own one, changed as the fault wants it. Pure: nothing here ta
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from vqchaos.errors import CapabilityMissing
 from vqchaos.stack.docker import facts
-from vqchaos.stack.protocols import StartOverride
+from vqchaos.stack.protocols import StartMark, StartOverride
 from vqchaos.text import one_line
 
 STANDS_FOR: Final = "io.vqchaos.stands-for"  # the id of the container that it stands in for
+_MARK, _TOKEN, _FAULT = "io.vqchaos.mark", "io.vqchaos.token", "io.vqchaos.fault"
+_TOKENS = re.compile(r"[a-z0-9]{8}")  # it becomes a folder's name
 _PORT = 8000  # vLLM's own default
 Info = Mapping[str, Any]
 
@@ -34,6 +37,7 @@ def body(own: Info, override: StartOverride, *, restarts: bool) -> dict[str, Any
         **(config.get("Labels") or {}),
         facts.ONEOFF: "True",
         STANDS_FOR: own["Id"],
+        **_mark_labels(override.mark),
     }
     host = copy.deepcopy(dict(own["HostConfig"]))
     if not restarts:
@@ -45,6 +49,20 @@ def body(own: Info, override: StartOverride, *, restarts: bool) -> dict[str, Any
         place = {"Aliases": list(first.aliases), "Links": list(first.links) or None}
         config["NetworkingConfig"] = {"EndpointsConfig": {first.network: place}}
     return config
+
+
+def _mark_labels(mark: StartMark | None) -> dict[str, str]:
+    if mark is None:
+        return {}
+    return {_MARK: mark.name, _TOKEN: mark.token, _FAULT: mark.fault}
+
+
+def mark_of(labels: Mapping[str, str]) -> StartMark | None:
+    """Whose it is; None where the labels do not say that."""
+    token = labels.get(_TOKEN, "")
+    if not _TOKENS.fullmatch(token):
+        return None
+    return StartMark(labels.get(_MARK, ""), token, labels.get(_FAULT, ""))
 
 
 def command(own: Info, override: StartOverride) -> list[str]:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
@@ -18,6 +19,7 @@ from vqchaos.stack.docker.facts import host
 from vqchaos.stack.docker.processes import DockerProcesses
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.local.paths import state_dir_of
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
     Capability,
     DockerSource,
@@ -30,6 +32,9 @@ from vqchaos.stack.protocols import (
     ServerControl,
 )
 from vqchaos.stack.readers import look_at_proxies
+
+if TYPE_CHECKING:
+    from vqchaos.stack.docker.server import DockerServer
 
 
 class DockerStack:
@@ -117,12 +122,17 @@ class DockerStack:
 
     @property
     def server(self) -> ServerControl:
-        """Of the first replica: the one whose starts are broken."""
+        return self.server_of(1)
+
+    def stand_ins(self) -> list[StandIn]:
+        return self.server_of(1).stand_ins()
+
+    def server_of(self, replica: int) -> DockerServer:
         if self.remote:
             raise self._lack(Capability.STARTUP)
         from vqchaos.stack.docker.server import DockerServer  # noqa: PLC0415 (imports docker-py)
 
-        return DockerServer(self.docker, self.state_dir, self.clock)
+        return DockerServer(self.docker, self.state_dir, self.clock, replica)
 
     def probe_sources(self) -> ProbeSources:
         by_role = self.file.services.by_role()

@@ -13,7 +13,7 @@ import psutil
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
-from vqchaos.errors import CapabilityMissing, StackError
+from vqchaos.errors import CapabilityMissing, FaultError, StackError
 from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
@@ -26,6 +26,7 @@ from vqchaos.stack.local.processes import LocalProcesses
 from vqchaos.stack.local.state_files import EVENTS, WISH, read_json, write_json
 from vqchaos.stack.local.supervisor import PROXY_NAME, Supervisor
 from vqchaos.stack.local.toxiproxy_install import version_of
+from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
     Capability,
     Endpoints,
@@ -135,6 +136,14 @@ class LocalStack:
     def server(self) -> LocalServer:
         return LocalServer(self.paths, self.clean_start(), self.model.folder, self.clock)
 
+    def server_of(self, replica: int) -> LocalServer:
+        if replica != 1:
+            raise FaultError(
+                f"{self.name}: there is no server {replica}: a local stack has one",
+                hint="leave `target` out, or use a stack of `kind: docker` with replicas",
+            )
+        return self.server
+
     @property
     def processes(self) -> LocalProcesses:
         # A stack that is down has no processes; those of a ledger entry are gone.
@@ -203,6 +212,9 @@ class LocalStack:
             "toxiproxy_version": version_of(toxiproxy),
         }
         write_json(self.paths.up / TOOLS, data)
+
+    def stand_ins(self) -> Sequence[StandIn]:
+        return ()
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources(events=str(self.paths.up / EVENTS))
