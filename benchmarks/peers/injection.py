@@ -1,12 +1,12 @@
-"""From the intent to a fault that is proven in force: vqchaos's runs, and Chaos Toolkit beside them.
+"""From the intent to a fault that is proven in force: vqchaos, and Chaos Toolkit beside it.
 
     python -m benchmarks.peers.injection RUNS… [--chaos PATH]
 
-``RUNS`` are folders of saved runs (or folders of those): of each fault the time from its ledger entry,
-which comes before everything else, to its injection and to the proof, by type, in ms. With ``--chaos``
-(of an environment with chaostoolkit and chaostoolkit-toxiproxy), Chaos Toolkit adds the same 300 ms of
-latency twenty times to a real Toxiproxy; its action has no proof, so a probe follows that reads the
-toxic back; both times are its journal's.
+``RUNS`` are folders of saved runs (or folders of those): of each fault the time from its ledger
+entry, which comes before everything else, to its injection and to the proof, by type, in ms. With
+``--chaos`` (of an environment with chaostoolkit and chaostoolkit-toxiproxy), Chaos Toolkit adds
+300 ms of latency twenty times to a real Toxiproxy; its action has no proof, so a probe follows
+that reads the toxic back; both times are its journal's.
 """
 
 from __future__ import annotations

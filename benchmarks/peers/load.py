@@ -3,9 +3,9 @@
     python -m benchmarks.peers.load --locust PATH --aiperf PATH [--seconds 20] [--rates 25,100,400]
 
 The tools take turns at each rate. *Arrival* is measured by the server alone: how long after its
-place on an even grid of the wished rate a request came in (p50 / p99); *TTFT error* is what the tool
-calls the time to the first token less the server's own; *lag* what the tool says of its own lateness.
-CPU is that of the tool's processes for each request, memory their resident peak.
+place on an even grid of the wished rate a request came in (p50 / p99); *TTFT error* is what the
+tool calls the time to the first token less the server's own; *lag* what the tool says of its own
+lateness. CPU is that of the tool's processes for each request, memory their resident peak.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
 from benchmarks.peers import tools
 from benchmarks.peers.tools import Told, Tool
 
@@ -30,7 +29,7 @@ GAP = 0.005
 
 
 class Meter:
-    """CPU seconds and resident peak of a process and its children, looked at four times a second."""
+    """CPU seconds and resident peak of a process and its children, four times a second."""
 
     def __init__(self) -> None:
         self.cpu: dict[int, float] = {}
@@ -117,7 +116,7 @@ def spread(values: Sequence[float]) -> tuple[float, float] | None:
 def row(found: dict[str, Any]) -> str:
     def pair(key: str) -> str:
         value = found[key]
-        return "–" if value is None else f"{value[0]:.2f} / {value[1]:.2f}"
+        return "-" if value is None else f"{value[0]:.2f} / {value[1]:.2f}"
 
     cells = [
         f"{found['rate']:.0f}",

@@ -3,9 +3,9 @@
     python -m benchmarks.peers.stamping_server GAP
 
 Speaks the completions and chat API over aiohttp's own HTTP, so that no load generator is favoured:
-streams of ``max_tokens`` words (8 if not asked for), ``gap`` seconds apart. Prints its port; at the
-end of its input a JSON object for each request: its ``X-Request-Id``, and ``received`` and ``first``
-in seconds of this machine's monotonic clock.
+streams of ``max_tokens`` words (8 if not asked for), ``gap`` seconds apart. Prints its port; at
+the end of its input a JSON object for each request: its ``X-Request-Id``, and ``received`` and
+``first`` in seconds of this machine's monotonic clock.
 """
 
 from __future__ import annotations
