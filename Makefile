@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fast undo live docker crash down install dev clean
+.PHONY: help demo test lint fast undo live docker crash bench down install dev clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,11 +34,21 @@ crash: dev ## Every way to die, at every step, for every family, on a real stack
 	$(BIN)/python -m tests.crash.matrix
 
 live: dev ## The tests on a real vLLM and a real Toxiproxy alone
-	$(BIN)/pytest -m live tests/live
+	$(BIN)/pytest -m live tests/live --durations=12
 
 docker: dev ## The tests on a real Docker daemon alone, one stack of real vLLM among them; says what is lacking
 	tools/docker/for_tests.sh
-	$(BIN)/pytest -m docker tests/live tests/test_compose_file.py
+	$(BIN)/pytest -m docker tests/live tests/test_compose_file.py --durations=12
+
+bench: dev ## vqchaos beside Locust, aiperf and Chaos Toolkit on this machine: ten minutes; keep it quiet
+	benchmarks/peers/install.sh $(PYTHON)
+	PYTHONPATH=src:. $(BIN)/python -m benchmarks.peers.load \
+		--locust .bench/locust/bin/locust --aiperf .bench/aiperf/bin/aiperf
+	PYTHONPATH=src:. $(BIN)/python -m benchmarks.peers.injection --chaos .bench/chaos/bin/chaos \
+		$(wildcard runs)
+	PYTHONPATH=src:. $(BIN)/python benchmarks/observer_accuracy.py
+	PYTHONPATH=src:. $(BIN)/python benchmarks/validation.py
+	$(BIN)/python benchmarks/startup.py --chaos .bench/chaos/bin/chaos
 
 install: $(VENV)/.installed
 
