@@ -83,6 +83,7 @@ class Project:
         oneoff: bool = False,
         restart: str = "always",
         network: str | None = None,
+        user: str | None = None,
         **host: Any,
     ) -> str:
         """Made and started; its id."""
@@ -99,6 +100,7 @@ class Project:
         made = self.api.create_container(
             IMAGE,
             command,
+            user=user,
             labels=labels,
             ports=list(host.get("port_bindings", ())),
             name=f"{self.name}-{service}-{number}" + ("-run" if oneoff else ""),

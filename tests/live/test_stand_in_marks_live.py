@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import pytest
 
@@ -29,16 +30,15 @@ COMMAND = ["/bin/sh", "-c", SERVES, "server", "--model", "/models/it"]
 NAME = "vqchaos.elsewhere.1."
 
 
-def own(place: DockerPlace, number: int = 1) -> str:
+def own(place: DockerPlace, number: int = 1, **more: Any) -> str:
     """Made, or made anew as Compose does, with the model that it serves; its id."""
     model = place.folder / "model"
     if not model.exists():
         make_model(model)
     bind = f"{model}:/models/it:ro"
     port = {8000: ("127.0.0.1", free_port())}
-    return place.project.add(
-        number=number, command=COMMAND, binds=[bind], port_bindings=port, init=True
-    )
+    host: dict[str, Any] = {"binds": [bind], "port_bindings": port, "init": True}
+    return place.project.add(number=number, command=COMMAND, **host, **more)
 
 
 def inject(place: DockerPlace, deadline: float, fault: ModelCorruption = FAULT) -> str:
@@ -116,3 +116,32 @@ def test_the_second_replicas_start_is_broken_and_the_first_serves_on(place: Dock
     assert healed.returncode == ExitCode.PASS, healed.stdout + healed.stderr
     assert [ref.id for ref in control.find("server")] == [first, second]
     assert control.state(control.find("server")[0]).started == started
+
+
+def test_a_container_of_another_user_reads_the_damaged_copy(place: DockerPlace) -> None:
+    own(place, user="1000:1000")
+    inject(place, CLOCK.wall() - 1)
+    server = place.stack.server_of(1)
+    assert wait_until(lambda: len(server.attempt().log) > 0, PATIENCE, CLOCK)
+    found = server.attempt()
+    assert (found.state, found.clean) == ("running", False)
+    assert "NoSuchModelForCausalLM" in " ".join(found.log)
+
+
+def test_a_whole_run_that_breaks_the_second_replicas_start(place: DockerPlace) -> None:
+    first, second = own(place), own(place, 2)
+    fault = {"type": "port_conflict", "target": {"role": "server", "replica": 2}}
+    done = place.run(fault, fault="20s", checks=[{"type": "refuses_to_start", "within": "15s"}])
+    assert done.returncode == ExitCode.PASS, done.stdout + done.stderr
+    verdict = place.verdict()
+    assert verdict["leftovers"] == []
+    events = (place.last_run() / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    [recorded] = [e for e in map(json.loads, events) if e["type"] == "fault.recorded"]
+    assert recorded["target"] == "server 2"
+    told = {
+        (e["service"], e["number"], e["replica"])
+        for e in map(json.loads, events)
+        if e["type"] == "container" and e["action"] in ("die", "start")
+    }
+    assert told == {("server", 2, 2)}, "the first was never touched"
+    assert [ref.id for ref in place.stack.docker.find("server")] == [first, second]
