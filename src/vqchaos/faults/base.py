@@ -130,6 +130,11 @@ class Fault(BaseModel):
         """Seconds that its inject, verify and undo may take together, beside the phases."""
         return 2 * self.revert_timeout
 
+    @classmethod
+    def undo_limit(cls, state: State) -> float:
+        """Seconds that the revert of this very state may take, and its verification again."""
+        return cls.revert_timeout
+
     def target_name(self) -> str | None:
         """What it hits, for the plan, the ledger and the report."""
         return getattr(self, "target", None)

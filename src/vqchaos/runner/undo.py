@@ -79,10 +79,11 @@ def undo(
     try:
         cls = fault_class(entry)
         manual = cls.manual(entry.state)
-        note = bounded(lambda: cls.revert(world, entry.state), cls.revert_timeout)
+        limit = cls.undo_limit(entry.state)
+        note = bounded(lambda: cls.revert(world, entry.state), limit)
         if on_reverted is not None:
             on_reverted(note)
-        proof = bounded(lambda: cls.verify_undone(world, entry.state), cls.revert_timeout)
+        proof = bounded(lambda: cls.verify_undone(world, entry.state), limit)
     except Exception as error:
         proof = Verification("no", f"{type(error).__name__}: {error}")
     done = proof.answer != "no"

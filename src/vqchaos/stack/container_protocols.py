@@ -113,6 +113,10 @@ class ContainerControl(Protocol):
     def ooms(self, ref: ContainerRef, since: float) -> int:
         """Docker's own OOM events since then (Unix seconds): they outlive the cgroup's counter."""
 
+    def signalled(self, ref: ContainerRef, within: float) -> bool:
+        """Has Docker sent it a signal in the last ``within`` seconds, since its latest start? A
+        stop begins so, and goes on without whoever asked for it."""
+
     def run_inside(
         self, ref: ContainerRef, command: Sequence[str], timeout: float, env: Mapping[str, str]
     ) -> tuple[int, str]:

@@ -123,8 +123,17 @@ class DockerContainers:
         return cgroup.memory(pid, ref.id)
 
     def ooms(self, ref: ContainerRef, since: float) -> int:
-        filters = json.dumps({"container": [ref.id], "event": ["oom"]})
-        window = {"since": f"{since:.6f}", "until": f"{time.time():.6f}", "filters": filters}
+        return self._events(ref, "oom", since, time.time())
+
+    def signalled(self, ref: ContainerRef, within: float) -> bool:
+        info = self._docker.call(self._docker.api.info, ref.name)
+        now = facts.moment(info["SystemTime"]) or time.time()  # by the daemon's own clock
+        began = self.state(ref).started or 0.0
+        return self._events(ref, "kill", max(now - within, began), now) > 0
+
+    def _events(self, ref: ContainerRef, kind: str, since: float, until: float) -> int:
+        filters = json.dumps({"container": [ref.id], "event": [kind]})
+        window = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": filters}
         api = self._docker.api
         text = self._docker.call(
             lambda: api._result(api._get(api._url("/events"), params=window)),  # noqa: SLF001
