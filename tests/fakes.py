@@ -19,6 +19,7 @@ from typing import Any, Literal
 from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
 from vqchaos.errors import StackError
+from vqchaos.stack.container_protocols import DaemonRef
 from vqchaos.stack.protocols import Attempt, ProcessRef, ProxyRef, Removal, StartOverride, Toxic
 
 GIB = 1024**3
@@ -87,6 +88,7 @@ class FakeWorld:
         self.processes = FakeProcesses(self)
         self.server = FakeServer(self, memory_limit)
         self.containers = FakeContainers(self)
+        self.docker: DaemonRef | None = None
 
     def links(self) -> list[ProxyRef]:
         """As the stack's file says: no call to the world."""
@@ -95,6 +97,12 @@ class FakeWorld:
 
     def proxy_called(self, name: str) -> FakeProxy:
         return self.proxy if name == CLIENTS_PROXY else self.replica_proxies[name]
+
+    def daemon(self) -> DaemonRef | None:
+        if self.docker is None:
+            return None
+        with self.call("daemon"):
+            return self.docker
 
     def fail_at(self, nth: int, *, after: bool = False) -> None:
         """The ``nth`` call from now (1: the next) raises StackError; with ``after``, it has done

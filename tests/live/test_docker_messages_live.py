@@ -134,6 +134,21 @@ def test_heal_without_a_daemon(place: DockerPlace) -> None:
     assert paused(place) == []
 
 
+def test_heal_on_another_daemon(place: DockerPlace, daemon: PrivateDaemon) -> None:
+    """It has no such container, which would count as undone."""
+    place.servers(1)
+    with victim("hold", [*place.words(PAUSE), "--no-watchdog"], place.out, env=place.env) as runner:
+        runner.await_step()
+        runner.process.kill()
+        runner.process.wait(PATIENCE)
+    stuck = place.call("heal", "--stack", str(place.stack_file), DOCKER_HOST=daemon.host)
+    says(stuck, ExitCode.UNCLEAN, "is another", f"DOCKER_HOST={place.host} vqchaos heal")
+    assert len(paused(place)) == 1
+    healed = place.call("heal", "--stack", str(place.stack_file))
+    says(healed, ExitCode.PASS, "reverted")
+    assert paused(place) == []
+
+
 def test_an_image_that_is_missing(place: DockerPlace) -> None:
     command = words(place, "up")
     service = {"image": "localhost:1/vqchaos-test:none", "command": SERVES}

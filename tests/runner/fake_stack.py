@@ -16,7 +16,7 @@ from vqchaos.history.events import Event
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
-from vqchaos.stack.container_protocols import ContainerControl
+from vqchaos.stack.container_protocols import ContainerControl, DaemonRef
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.protocols import (
     Capability,
@@ -91,6 +91,9 @@ class FakeStack:
     @property
     def containers(self) -> ContainerControl:
         return self.world.containers
+
+    def daemon(self) -> DaemonRef | None:
+        return self.world.daemon()
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

@@ -17,8 +17,8 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
-from vqchaos.errors import CapabilityMissing, FaultError
-from vqchaos.stack.container_protocols import ContainerControl
+from vqchaos.errors import FaultError, StackDown
+from vqchaos.stack.container_protocols import ContainerControl, DaemonRef
 from vqchaos.stack.protocols import (
     Capability,
     ProcessControl,
@@ -54,6 +54,8 @@ class World(Protocol):
 
     @property
     def containers(self) -> ContainerControl: ...
+
+    def daemon(self) -> DaemonRef | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +260,11 @@ class StartupFault(Fault):
 
 
 def _server_of(world: World) -> ServerControl | None:
-    """None if the stack is down, after a `down --force` or a reboot."""
+    """None if the stack is down, after a `down --force` or a reboot. That it is out of reach, as
+    where DOCKER_HOST names a daemon elsewhere, is another matter, and raises."""
     try:
         server = world.server
-    except CapabilityMissing:
+    except StackDown:
         return None
     return server if server.is_up() else None
 

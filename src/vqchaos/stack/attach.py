@@ -107,6 +107,9 @@ class AttachStack:
     def containers(self) -> ContainerControl:
         raise self._lack(Capability.CONTAINERS)
 
+    def daemon(self) -> None:
+        """No stack of containers."""
+
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()
 

@@ -8,6 +8,15 @@ from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonRef:
+    """One Docker daemon: by its own ``id`` with its data folder, which outlive its restarts, and
+    by the ``host`` (as DOCKER_HOST has it) where it was reached."""
+
+    id: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRef:
     """One container of the stack. ``id`` is Docker's full one, which survives restarts and dies
     with a recreation; ``replica`` counts from 1 within its role (server, router, proxy)."""

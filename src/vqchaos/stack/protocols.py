@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vqchaos.clock import Clock
 
 if TYPE_CHECKING:
-    from vqchaos.stack.container_protocols import ContainerControl
+    from vqchaos.stack.container_protocols import ContainerControl, DaemonRef
     from vqchaos.stack.inventory import Inventory
 
 
@@ -305,6 +305,10 @@ class Stack(Protocol):
 
     @property
     def containers(self) -> ContainerControl: ...
+
+    def daemon(self) -> DaemonRef | None:
+        """The Docker daemon whose containers these are; None if it is no stack of containers, or
+        the daemon has no name. Raises StackError if it does not answer."""
 
     def probe_sources(self) -> ProbeSources: ...
 

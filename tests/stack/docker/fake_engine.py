@@ -168,7 +168,7 @@ class FakeEngine:
         }
 
     def info(self) -> dict[str, str]:
-        return {"ID": "DAEM:ON01", "SystemTime": "2026-11-25T13:21:00.5Z"}
+        return {"ID": "DAEM:ON01", "DockerRootDir": "/data", "SystemTime": "2026-11-25T13:21:00.5Z"}
 
     def version(self) -> dict[str, str]:
         return {"Version": "20.10.24\x1b[31m"}

@@ -282,6 +282,16 @@ def test_ooms_are_asked_for_one_container_and_since(
     assert json.loads(window["filters"]) == {"container": [ID], "event": ["oom"]}
 
 
+def test_the_daemon_is_known_by_its_own_id(
+    control: DockerContainers, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = control.identity()
+    assert found is not None
+    assert (found.id, found.host) == ("DAEM:ON01 /data", facts.SOCKET)
+    monkeypatch.setattr(engine, "info", dict)
+    assert control.identity() is None
+
+
 def test_signals_are_asked_for_by_the_daemons_clock_and_since_the_latest_start(
     control: DockerContainers, engine: FakeEngine
 ) -> None:

@@ -19,6 +19,7 @@ from vqchaos.stack.container_protocols import (
     Attachment,
     ContainerRef,
     ContainerState,
+    DaemonRef,
     Limits,
     MemoryUse,
 )
@@ -140,6 +141,15 @@ class DockerContainers:
             ref.name,
         )  # docker-py's own events() has neither a timeout nor fractions of a second
         return len([line for line in text.splitlines() if line.strip()])
+
+    def identity(self) -> DaemonRef | None:
+        """Which daemon this is; None where it has no id. Up to Docker 23 all daemons of a machine
+        have the same (its key file's): their data folders tell them apart."""
+        info = self._docker.call(self._docker.api.info)
+        if not info.get("ID"):
+            return None
+        found = one_line(f"{info['ID']} {info.get('DockerRootDir', '')}".rstrip(), 400)
+        return DaemonRef(found, self._docker.host)
 
     def version(self) -> str:
         """The daemon's own version."""

@@ -12,7 +12,7 @@ from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack import reach
 from vqchaos.stack.config import DockerStackFile
-from vqchaos.stack.container_protocols import ContainerControl, ContainerRef
+from vqchaos.stack.container_protocols import ContainerControl, ContainerRef, DaemonRef
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.docker.facts import host
 from vqchaos.stack.docker.processes import DockerProcesses
@@ -103,6 +103,9 @@ class DockerStack:
     @property
     def containers(self) -> ContainerControl:
         return self.docker
+
+    def daemon(self) -> DaemonRef | None:
+        return self.docker.identity()
 
     @cached_property
     def docker(self) -> DockerContainers:
