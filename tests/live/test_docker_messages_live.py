@@ -157,6 +157,34 @@ def test_an_image_that_is_missing(place: DockerPlace) -> None:
     says(place.call(*command), ExitCode.UNKNOWN, "vqchaos-test", "image", "pull", "docs/docker.md")
 
 
+def test_down_leaves_a_strangers_container_and_volumes(place: DockerPlace) -> None:
+    """By the real Compose. The volume goes when that is asked for, by its Compose name."""
+    project, api = place.project, place.project.api
+    command = words(place, "down")
+    compose = yaml.safe_load((place.folder / "compose.yml").read_text())
+    (place.folder / "compose.yml").write_text(yaml.safe_dump({**compose, "volumes": {"data": {}}}))
+    place.servers(1)
+    stranger = project.add("grafana")
+    other = {"com.docker.compose.service": "server", "io.vqchaos.stands-for": "1" * 64}
+    api.create_container(IMAGE, SERVES, labels={**project.labels, **other})
+    volume = f"{project.name}_data"
+    labels = {**project.labels, "com.docker.compose.volume": "data"}
+    api.create_volume(volume, labels=labels)
+    try:
+        done = place.call(*command)
+        says(done, ExitCode.PASS, "left alone", "grafana-1", project.network, volume, "--volumes")
+        filters = {"label": f"com.docker.compose.project={project.name}"}
+        assert [c["Id"] for c in api.containers(all=True, filters=filters)] == [stranger]
+        assert api.inspect_container(stranger)["State"]["Running"]
+        assert api.inspect_volume(volume)["Name"] == volume
+        api.remove_container(stranger, force=True)
+        says(place.call(*command, "--volumes"), ExitCode.PASS, "nothing of this stack is left")
+        assert place.stack.leftovers() == []
+    finally:
+        for left in api.volumes(filters={"name": volume})["Volumes"] or []:
+            api.remove_volume(left["Name"])
+
+
 # ---------------------------------------------------------------- under way
 
 

@@ -75,12 +75,18 @@ def test_up_names_project_files_and_profiles(place: Path) -> None:
     assert said == ["Creating server-1 ... done"], "progress is text, never an escape"
 
 
-def test_down_takes_networks_and_volumes_along(place: Path) -> None:
+@pytest.mark.parametrize("volumes", [False, True])
+def test_down_takes_volumes_only_if_told_and_never_orphans(place: Path, volumes: bool) -> None:
     log = put(place, "docker")
-    Compose.of(stack_file(), place / "docker.yaml").down(lambda _: None)
-    assert json.loads(log.read_text(encoding="utf-8"))["argv"][-5:] == [
-        *("down", "--volumes", "--remove-orphans", "--timeout", "20")
-    ]
+    Compose.of(stack_file(), place / "docker.yaml").down(lambda _: None, volumes=volumes)
+    argv = json.loads(log.read_text(encoding="utf-8"))["argv"]
+    more = ["--volumes"] if volumes else []
+    assert argv[argv.index("down") :] == ["down", *more, "--timeout", "20"]
+
+
+def test_services_are_what_compose_says_without_its_warnings(place: Path) -> None:
+    put(place, "docker", says='The "X" variable is not set.\nserver-1\nprom_1')
+    assert Compose.of(stack_file(), place / "docker.yaml").services() == {"server-1", "prom_1"}
 
 
 def test_the_older_program_is_used_where_the_plugin_is_not(place: Path) -> None:

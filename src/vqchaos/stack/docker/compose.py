@@ -7,6 +7,7 @@ else uses it: containers are found and driven through the daemon's API.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -22,6 +23,7 @@ from vqchaos.text import one_line
 LIMIT = 1800.0  # seconds; images may have to be pulled
 # The last: where a registry cannot be reached, 1.29 names the image and then a URL that failed.
 _NO_IMAGE = ("pull access denied", "manifest unknown", "no such image", "pulling ")
+_SERVICE = re.compile(r"[a-zA-Z0-9._-]+")
 _GRACE = 20  # seconds a server has to stop
 
 
@@ -54,9 +56,17 @@ class Compose:
     def up(self, said: Callable[[str], None]) -> None:
         self._run(["up", "-d"], said)
 
-    def down(self, said: Callable[[str], None]) -> None:
-        """All of the project, with its networks and volumes, also what the files do not name."""
-        self._run(["down", "--volumes", "--remove-orphans", "--timeout", str(_GRACE)], said)
+    def down(self, said: Callable[[str], None], *, volumes: bool = False) -> None:
+        """The containers and networks of the files; with ``volumes`` their volumes too. Never
+        containers of services that the files do not name: somebody else's may be among them."""
+        more = ["--volumes"] if volumes else []
+        self._run(["down", *more, "--timeout", str(_GRACE)], said)
+
+    def services(self) -> set[str]:
+        """What the files name. Warnings, which Compose mixes in, are not taken for services."""
+        found: list[str] = []
+        self._run(["config", "--services"], found.append)
+        return {line for line in found if _SERVICE.fullmatch(line)}
 
     def _run(self, words: list[str], said: Callable[[str], None]) -> None:
         command = [*program(), "-p", self.project]

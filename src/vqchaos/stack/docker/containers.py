@@ -26,7 +26,6 @@ from vqchaos.stack.container_protocols import (
 from vqchaos.stack.docker import cgroup, facts
 from vqchaos.stack.docker.host import kill_first
 from vqchaos.stack.docker.sibling import STANDS_FOR
-from vqchaos.stack.protocols import Item
 from vqchaos.text import one_line
 
 if TYPE_CHECKING:
@@ -154,22 +153,6 @@ class DockerContainers:
     def version(self) -> str:
         """The daemon's own version."""
         return one_line(self._docker.call(self._docker.api.version)["Version"], 60)
-
-    def of_project(self) -> list[Item]:
-        """Every container, network and volume with the project's label, whatever its role."""
-        filters = {"label": f"{facts.PROJECT}={self._project}"}
-        api = self._docker.api
-        containers = self._docker.call(lambda: api.containers(all=True, filters=filters))
-        networks = self._docker.call(lambda: api.networks(filters=filters))
-        volumes = self._docker.call(lambda: api.volumes(filters=filters))["Volumes"] or []
-        return [
-            *(
-                Item("container", one_line(facts.name_of(c)), one_line(c["State"]))
-                for c in containers
-            ),
-            *(Item("network", one_line(n["Name"])) for n in networks),
-            *(Item("volume", one_line(v["Name"])) for v in volumes),
-        ]
 
     # ------------------------------------------------------------ life and death
 

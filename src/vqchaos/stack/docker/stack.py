@@ -16,6 +16,7 @@ from vqchaos.stack.container_protocols import ContainerControl, ContainerRef, Da
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.docker.facts import host
 from vqchaos.stack.docker.processes import DockerProcesses
+from vqchaos.stack.docker.project import ProjectThings
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.protocols import (
@@ -171,8 +172,13 @@ class DockerStack:
         return []
 
     def leftovers(self) -> list[Item]:
-        """What of the project is still there: after ``down``, nothing."""
-        return self.docker.of_project()
+        """Whatever carries the project's label, also what ``down`` leaves alone."""
+        ours, others = self.things.look(())
+        return ours + others
+
+    @property
+    def things(self) -> ProjectThings:
+        return ProjectThings(self.docker.daemon, self.file.project)
 
     def inventory(self, before: Inventory | None = None) -> Inventory:
         found = Inventory()
