@@ -328,6 +328,7 @@ class FakeServer:
     started_with: list[StartOverride] = field(default_factory=list)
     latest: Attempt = _SERVING
     up: bool = True
+    own: str | None = None  # as a container's published port
 
     def __post_init__(self) -> None:
         self._notes = self.world.folder / "server.json"
@@ -340,7 +341,7 @@ class FakeServer:
             self._save(self.latest)
 
     def own_url(self) -> str | None:
-        return None
+        return self.own
 
     def listens_on(self) -> tuple[str, int]:
         with self.world.call("server.listens_on"):

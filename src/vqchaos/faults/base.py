@@ -197,6 +197,27 @@ class StartupFault(Fault):
     serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
     causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
 
+    def targets(self, world: World) -> list[str]:
+        """None to choose from. Asked in preflight and again right before the capture: that a server
+        which is asked at an address of its own has one, and that it runs by itself."""
+        server = world.server
+        if server.own_url() is None:
+            return []  # asked where clients are, who got a token in preflight
+        attempt = server.attempt()
+        if not attempt.clean:
+            raise FaultError(
+                "another container stands in for the server: a start-up fault is still in force",
+                hint="`vqchaos heal`; or `docker rm -f` what is called NAME-vqchaos, and "
+                "`docker start NAME`",
+            )
+        if attempt.state != "running":
+            raise FaultError(
+                f"the server's own container does not run ({attempt.state}): its start cannot be "
+                "broken",
+                hint="`docker start` it, or `vqchaos up`",
+            )
+        return []
+
     def prepare(self, world: World, state: State) -> None:
         """Make what is needed while the server still serves (a copy of the model)."""
 
