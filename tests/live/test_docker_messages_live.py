@@ -185,6 +185,35 @@ def test_down_leaves_a_strangers_container_and_volumes(place: DockerPlace) -> No
             api.remove_volume(left["Name"])
 
 
+def test_a_context_of_docker_is_the_daemon_where_no_host_is_named(place: DockerPlace) -> None:
+    """Made by Docker's own command."""
+    config = place.folder / "config"
+    none = f"unix://{place.folder}/none.sock"
+    env = {**place.env, "DOCKER_CONFIG": str(config), "DOCKER_HOST": ""}
+    make = ["docker", "context", "create", "far", "--docker", f"host={none}"]
+    for command in (make, ["docker", "context", "use", "far"]):
+        subprocess.run(command, env=env, check=True, capture_output=True)
+    named = {"DOCKER_CONFIG": str(config), "DOCKER_HOST": ""}
+    done = place.call(*words(place, "status"), **named)
+    says(done, ExitCode.UNKNOWN, f"daemon is not running at {none}")
+    lost = place.call(*words(place, "status"), **named, DOCKER_CONTEXT="lost")
+    says(lost, ExitCode.USAGE, "no Docker context 'lost'")
+
+
+def test_an_env_file_names_the_daemon_of_compose_and_of_the_api(place: DockerPlace) -> None:
+    [server] = place.servers(1)
+    command = words(place, "down")
+    stack = yaml.safe_load(place.stack_file.read_text())
+    place.stack_file.write_text(yaml.safe_dump({**stack, "env_file": "vars.env"}))
+    (place.folder / "vars.env").write_text(f"DOCKER_HOST={place.host}\n")
+    none = f"unix://{place.folder}/none.sock"
+    other = place.call(*command, DOCKER_HOST=none)
+    says(other, ExitCode.USAGE, "different daemons", f"DOCKER_HOST={place.host}", none)
+    assert place.project.api.inspect_container(server)["State"]["Running"]
+    says(place.call(*command, DOCKER_HOST="", DOCKER_CONTEXT="lost"), ExitCode.PASS)
+    assert place.stack.leftovers() == []
+
+
 # ---------------------------------------------------------------- under way
 
 

@@ -232,11 +232,15 @@ class ServerControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DockerSource:
-    """A daemon (``unix://…`` or ``tcp://…``), a Compose project on it, and service → role."""
+    """A daemon (``unix://…`` or ``tcp://…``), a Compose project on it, and service → role. With
+    TLS, ``certs`` is the folder of ca.pem, cert.pem and key.pem, and ``verify`` whether the
+    daemon's certificate must be right."""
 
     host: str
     project: str
     roles: Mapping[str, str]
+    certs: str = ""
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)

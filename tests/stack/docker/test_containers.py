@@ -16,6 +16,7 @@ from tests.stack.docker.fake_engine import ID, FakeEngine, inspected, listed, re
 from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.stack.container_protocols import Attachment, ContainerRef, ContainerState, Limits
 from vqchaos.stack.docker import facts, host
+from vqchaos.stack.docker.address import SOCKET
 from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
 
@@ -287,7 +288,7 @@ def test_the_daemon_is_known_by_its_own_id(
 ) -> None:
     found = control.identity()
     assert found is not None
-    assert (found.id, found.host) == ("DAEM:ON01 /data", facts.SOCKET)
+    assert (found.id, found.host) == ("DAEM:ON01 /data", SOCKET)
     monkeypatch.setattr(engine, "info", dict)
     assert control.identity() is None
 

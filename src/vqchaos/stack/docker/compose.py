@@ -18,6 +18,7 @@ from pathlib import Path
 
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack.config import DockerStackFile
+from vqchaos.stack.docker.address import Address, of_stack, read_env
 from vqchaos.text import one_line
 
 LIMIT = 1800.0  # seconds; images may have to be pulled
@@ -35,10 +36,12 @@ class Compose:
     project: str
     profiles: Sequence[str]
     env: dict[str, str]
+    at: Address
 
     @classmethod
     def of(cls, file: DockerStackFile, stack_file: Path) -> Compose:
-        """Raises UsageError if somebody else runs the project or a file is not there."""
+        """Raises UsageError if somebody else runs the project or a file is not there, or
+        names another daemon than the environment does."""
         if file.compose is None:
             raise UsageError(
                 f"stack '{file.name}' names no `compose` file: somebody else brings it up and down",
@@ -51,7 +54,8 @@ class Compose:
             if not path.is_file():
                 raise UsageError(f"{stack_file}: there is no file {path}")
         env = read_env(folder / file.env_file) if file.env_file is not None else {}
-        return cls(files, file.project, file.profiles, {**env, **file.env})
+        at = of_stack(file, stack_file)
+        return cls(files, file.project, file.profiles, {**env, **file.env}, at)
 
     def up(self, said: Callable[[str], None]) -> None:
         self._run(["up", "-d"], said)
@@ -74,6 +78,7 @@ class Compose:
             command += ["-f", str(path)]
         # By variable: 1.29 takes one --profile only.
         env = {**os.environ, **self.env, "COMPOSE_PROFILES": ",".join(self.profiles)}
+        env = self.at.over(env)
         last: deque[str] = deque(maxlen=8)
         with subprocess.Popen(
             [*command, *words],
@@ -131,17 +136,3 @@ def advice(text: str) -> str:
     if "port is already allocated" in low or "address already in use" in low:
         return "another program has a port of the stack: end it, or change the port"
     return "run the same by hand for more: docker compose -p PROJECT -f FILE up"
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines, as Compose reads them: no quoting, no expansion."""
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise UsageError(f"{path}:{number}: expected NAME=value")
-        found[name.strip()] = value.strip()
-    return found

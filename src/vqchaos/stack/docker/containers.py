@@ -29,6 +29,7 @@ from vqchaos.stack.docker.sibling import STANDS_FOR
 from vqchaos.text import one_line
 
 if TYPE_CHECKING:
+    from vqchaos.stack.docker.address import Address
     from vqchaos.stack.docker.client import Docker
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -49,17 +50,22 @@ Info = Mapping[str, Any]
 class DockerContainers:
     """Implements ``protocols.ContainerControl``. ``services``: role → the Compose services that
     play it, in the order in which replicas are counted. Raises StackError if there is no daemon;
-    ``docker`` is for tests."""
+    ``docker`` is for tests; ``at`` as for ``Docker``."""
 
     def __init__(
-        self, project: str, services: Mapping[str, Sequence[str]], docker: Docker | None = None
+        self,
+        project: str,
+        services: Mapping[str, Sequence[str]],
+        docker: Docker | None = None,
+        *,
+        at: Address | None = None,
     ) -> None:
         # Late: docker-py and requests are slow to import, and few commands need them.
         from vqchaos.stack.docker import client, inside  # noqa: PLC0415
 
         self._project = project
         self._services = services
-        self._docker = docker or client.Docker()
+        self._docker = docker or client.Docker(at=at)
         self._inside = inside.Inside(self._docker)
         self._refuse_missing = inside.refuse_missing
         self._refused, self._gone = client.Refused, client.Gone
