@@ -15,6 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from tests.certificates import Certificates
 from vqchaos.history.events import ContainerEvent, Event, Note, ProcessExited, ProcessStarted
 from vqchaos.probes.containers import ContainerWatch, wall_of
 from vqchaos.stack.protocols import DockerSource
@@ -196,27 +197,6 @@ def test_no_daemon_at_all_is_one_word(docker: FakeDocker) -> None:
         assert len(seen.events) == 1
 
     asyncio.run(go())
-
-
-class Certificates:
-    """An authority, a daemon of it that wants a client of it, and that client's folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.authority = trustme.CA()
-        folder.mkdir()
-        self.authority.cert_pem.write_to_path(folder / "ca.pem")
-        client = self.authority.issue_cert("client.example")
-        client.private_key_pem.write_to_path(folder / "key.pem")
-        client.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-
-    def daemon(self, name: str) -> ssl.SSLContext:
-        """As `dockerd --tlsverify`."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.authority.configure_trust(context)
-        context.verify_mode = ssl.CERT_REQUIRED
-        self.authority.issue_cert(name).configure_cert(context)
-        return context
 
 
 @pytest.fixture

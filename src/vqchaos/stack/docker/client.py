@@ -45,6 +45,8 @@ class _Api(APIClient):  # type: ignore[misc] # docker-py ships no types
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         if options.get("timeout") is None:
             options["timeout"] = self.timeout
+        # Said with each: else requests prefers REQUESTS_CA_BUNDLE to the certificates of Docker.
+        options.setdefault("verify", self.verify)
         response: requests.Response = super().request(method, url, **options)
         return response
 
