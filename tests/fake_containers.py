@@ -41,6 +41,8 @@ class FakeContainer:
     oom_kills: int = 0
     oom_moments: list[float] = field(default_factory=list)
     resolv_conf: str = RESOLV_CONF
+    signals: list[float] = field(default_factory=list)  # when Docker sent one, by the clock
+    ends_at: float | None = None  # a stop under way is over then, by the clock
     inside: list[str] = field(default_factory=list)
 
 
@@ -87,6 +89,9 @@ class FakeContainers:
     def state(self, ref: ContainerRef) -> ContainerState:
         with self._world.call("containers.state"):
             c = self.table.get(ref.id)
+            if c is not None and c.ends_at is not None and self._world.clock.now() >= c.ends_at:
+                c.ends_at = None
+                self.end(c, 137, wanted=True)
             if c is None:
                 return ContainerState("gone")
             pid = 4000 if c.status in ("running", "paused") else None
@@ -106,6 +111,7 @@ class FakeContainers:
 
     def stop(self, ref: ContainerRef, grace: float) -> None:
         with self._doing("stop", ref) as c:
+            c.signals.append(self._world.clock.now())
             if c.status in ("running", "paused", "restarting") and not self.immortal:
                 self.end(c, 0, wanted=True)
 
@@ -169,6 +175,11 @@ class FakeContainers:
             c = self.table.get(ref.id)
             return 0 if c is None else len([t for t in c.oom_moments if t >= since])
 
+    def signalled(self, ref: ContainerRef, within: float) -> bool:
+        with self._world.call("containers.signalled"):
+            since = self._world.clock.now() - within
+            return any(sent >= since for sent in self._there(ref).signals)
+
     def run_inside(
         self, ref: ContainerRef, command: Sequence[str], timeout: float, env: Mapping[str, str]
     ) -> tuple[int, str]:
@@ -211,7 +222,7 @@ class FakeContainers:
 
     def _begin(self, c: FakeContainer) -> None:
         self._starts += 1
-        c.status, c.started, c.exit_code = "running", self._starts, None
+        c.status, c.started, c.exit_code, c.signals = "running", self._starts, None, []
         c.oom_kills, c.resolv_conf = 0, RESOLV_CONF
 
     def _there(self, ref: ContainerRef) -> FakeContainer:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from tests.fake_containers import FakeContainers
 from vqchaos.clock import ManualClock
 from vqchaos.errors import FaultError, StackError
+from vqchaos.stack.container_protocols import DaemonRef
 from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import Attempt, ProcessRef, ProxyRef, Removal, StartOverride, Toxic
 
@@ -89,6 +90,7 @@ class FakeWorld:
         self.server = FakeServer(self, memory_limit)
         self.others: dict[int, FakeServer] = {}  # more replicas, if a test has them
         self.containers = FakeContainers(self)
+        self.docker: DaemonRef | None = None
 
     def links(self) -> list[ProxyRef]:
         """As the stack's file says: no call to the world."""
@@ -104,6 +106,12 @@ class FakeWorld:
         if replica not in servers:
             raise FaultError(f"there is no server {replica}")
         return servers[replica]
+
+    def daemon(self) -> DaemonRef | None:
+        if self.docker is None:
+            return None
+        with self.call("daemon"):
+            return self.docker
 
     def fail_at(self, nth: int, *, after: bool = False) -> None:
         """The ``nth`` call from now (1: the next) raises StackError; with ``after``, it has done
@@ -341,6 +349,7 @@ class FakeServer:
     says: tuple[str, ...] = ()  # the log of each start with an override
     standing_in: list[StandIn] = field(default_factory=list)
     replica: int = 1
+    own: str | None = None  # as a container's published port
 
     def __post_init__(self) -> None:
         number = "" if self.replica == 1 else f"-{self.replica}"
@@ -355,7 +364,7 @@ class FakeServer:
             self._save(self.latest)
 
     def own_url(self) -> str | None:
-        return None
+        return self.own
 
     def listens_on(self) -> tuple[str, int]:
         with self.world.call("server.listens_on"):

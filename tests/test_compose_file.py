@@ -153,3 +153,10 @@ def test_the_image_scripts_refuse_what_they_do_not_know(arguments: list[str], sa
     assert done.returncode == 2
     assert says in done.stderr
     assert not done.stdout
+
+
+def test_every_volume_has_a_label_of_ours_by_which_down_takes_it() -> None:
+    volumes = resolved()["volumes"]
+    assert volumes
+    for volume in volumes.values():
+        assert set(volume["labels"]) == {"io.vqchaos.stack"}

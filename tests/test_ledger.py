@@ -26,6 +26,7 @@ def entry(identifier: str = "r.1", **change: Any) -> Entry:
         "deadline_wall": 2.5,
         "runner_pid": 7,
         "runner_start": 0.25,
+        "daemon": {"id": "A:B", "host": "tcp://far.example:2376"},
     }
     return Entry(id=identifier, **{**base, **change})
 

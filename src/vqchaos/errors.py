@@ -7,6 +7,7 @@ VqchaosError                3  an error of vqchaos itself unless a subclass says
 │   ├── StackLocked         3  another run holds the stack
 │   ├── StackUnhealthy      3  no token could be served
 │   └── CapabilityMissing   3  the stack cannot do what the experiment asks
+│       └── StackDown       3  … because it is not up
 ├── FaultError              3  a fault could not be injected or verified
 ├── UncleanError            4  faults are in force, or a revert failed; `vqchaos heal` is needed
 └── Interrupted             130, 143 or 129  stopped by a signal, after everything was reverted
@@ -104,6 +105,10 @@ class StackUnhealthy(StackError):
 
 class CapabilityMissing(StackError):
     """The stack cannot do what the experiment asks."""
+
+
+class StackDown(CapabilityMissing):
+    """The whole stack is down: nothing of it can be in force."""
 
 
 class FaultError(VqchaosError):

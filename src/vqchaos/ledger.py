@@ -37,6 +37,9 @@ class Entry:
     runner_pid: int = 0
     runner_start: float = 0.0
     folder: str = ""  # of the run, for whoever completes its history
+    # The Docker daemon that its containers are of: its ``id`` and the ``host`` where it was
+    # reached. Empty for a fault that has none, and in entries of older versions.
+    daemon: dict[str, str] = field(default_factory=dict)
 
 
 class Ledger:

@@ -18,7 +18,7 @@ from tests.live.docker_place import FAULTS as CONTAINER_FAULTS
 from tests.live.docker_place import DockerPlace, docker_place, limited
 from tests.live.test_undo_live import FAMILIES, effects, words
 from vqchaos.clock import RealClock, wait_until
-from vqchaos.stack.docker.facts import host
+from vqchaos.stack.docker.address import host
 from vqchaos.stack.local.down import down
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.local.up import up

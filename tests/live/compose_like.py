@@ -20,7 +20,7 @@ import docker
 
 from vqchaos.clock import RealClock, wait_until
 from vqchaos.faults.base import Ticket
-from vqchaos.stack.container_protocols import ContainerRef, ContainerState
+from vqchaos.stack.container_protocols import ContainerRef, ContainerState, DaemonRef
 from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
 
@@ -130,6 +130,9 @@ class World:
     def __init__(self, containers: DockerContainers) -> None:
         self.clock = RealClock()
         self.containers = containers
+
+    def daemon(self) -> DaemonRef | None:
+        return self.containers.identity()
 
 
 @contextmanager

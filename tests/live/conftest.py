@@ -20,7 +20,7 @@ import pytest
 from tests.live.compose_like import Project, client, make_image
 from tests.live.docker_place import DockerPlace, docker_place
 from vqchaos.stack.config import LocalStackFile
-from vqchaos.stack.docker import facts
+from vqchaos.stack.docker import address
 from vqchaos.stack.local.down import down, leftovers
 from vqchaos.stack.local.stack import LocalStack
 from vqchaos.stack.local.up import up
@@ -121,5 +121,5 @@ def place(
 ) -> Iterator[DockerPlace]:
     """A stack of busybox containers, none yet, on the daemon of DOCKER_HOST."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    with docker_place(tmp_path, project, facts.host()) as made:
+    with docker_place(tmp_path, project, address.host()) as made:
         yield made

@@ -5,6 +5,8 @@ what somebody else does to its container meanwhile. See ``test_containers_live``
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from vqchaos.errors import StackError
 from vqchaos.faults.base import Fault
 from vqchaos.faults.container_memory import ContainerMemory
 from vqchaos.faults.container_pause import ContainerPause
+from vqchaos.faults.container_stop import ContainerStop
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.undo import undo
 from vqchaos.stack.container_protocols import ContainerState, Limits
@@ -142,6 +145,40 @@ def test_a_container_that_is_removed_in_mid_air(project: Project) -> None:
     with pytest.raises(StackError, match="is gone: somebody removed it"):
         control.run_inside(ref, ["/bin/true"], 5.0, {})
     assert control.find("server") == []
+
+
+STOPS = """
+import json, sys
+from tests.live.compose_like import World
+from vqchaos.faults.container_stop import ContainerStop
+from vqchaos.stack.docker.containers import DockerContainers
+
+world = World(DockerContainers(sys.argv[1], {"server": ["server"]}))
+fault = ContainerStop.model_validate({"type": "container_stop", "grace": "3s"})
+fault.inject(world, json.loads(sys.argv[2]), lambda: None)
+"""
+
+
+def test_a_stop_whose_asker_dies_is_waited_for(project: Project) -> None:
+    """Docker goes on with it: the container runs for the rest of its grace, and ends."""
+    project.add(command=["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"])
+    control = project.control()
+    world: Any = World(control)
+    ref, before = one(control), control.state(one(control))
+    fault = ContainerStop.model_validate({"type": "container_stop", "grace": "3s"})
+    state = json.loads(json.dumps(fault.capture(world, ticket())))
+    command = [sys.executable, "-c", STOPS, project.name, json.dumps(state)]
+    with subprocess.Popen(command, cwd=Path(__file__).resolve().parents[2]) as asker:
+        assert wait_until(lambda: control.signalled(ref, 60.0), PATIENCE, CLOCK)
+        asker.kill()
+    assert control.state(ref) == before, "it still runs, as if nothing had been"
+    fresh: Any = World(project.control())
+    ContainerStop.revert(fresh, state)
+    after = control.state(ref)
+    assert (after.status, after.started != before.started) == ("running", True)
+    assert not control.signalled(ref, 60.0), "since its latest start"
+    ContainerStop.revert(fresh, state)
+    assert control.state(ref) == after
 
 
 def test_an_oom_that_ends_the_container_is_verified_after_its_restart(project: Project) -> None:

@@ -12,7 +12,7 @@ from tests.live.compose_like import Project
 from tests.probes.test_containers import Seen
 from vqchaos.history.events import ContainerEvent, ProcessStarted
 from vqchaos.probes.containers import ContainerWatch
-from vqchaos.stack.docker.facts import host
+from vqchaos.stack.docker.address import host
 from vqchaos.stack.protocols import DockerSource
 
 pytestmark = [

@@ -32,6 +32,7 @@ from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.faults.container_disconnect import ContainerDisconnect
 from vqchaos.stack.container_protocols import Attachment, ContainerRef, Limits
 from vqchaos.stack.docker.containers import DockerContainers
+from vqchaos.stack.docker.project import ProjectThings
 
 pytestmark = [
     pytest.mark.docker,
@@ -110,7 +111,8 @@ def test_only_our_project_is_found_and_touched(project: Project, other_project: 
     for act in (control.crash, control.pause, control.start, control.limits):
         with pytest.raises(StackError, match="does not belong to the project"):
             act(stranger)
-    names = {(item.kind, item.name) for item in control.of_project()}
+    found, others = ProjectThings(control.daemon, project.name).look({"big", "small"})
+    names = {(item.kind, item.name) for item in [*found, *others]}
     assert ("network", project.network) in names
     assert len(names) == 5
 

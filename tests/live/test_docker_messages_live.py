@@ -134,12 +134,84 @@ def test_heal_without_a_daemon(place: DockerPlace) -> None:
     assert paused(place) == []
 
 
+def test_heal_on_another_daemon(place: DockerPlace, daemon: PrivateDaemon) -> None:
+    """It has no such container, which would count as undone."""
+    place.servers(1)
+    with victim("hold", [*place.words(PAUSE), "--no-watchdog"], place.out, env=place.env) as runner:
+        runner.await_step()
+        runner.process.kill()
+        runner.process.wait(PATIENCE)
+    stuck = place.call("heal", "--stack", str(place.stack_file), DOCKER_HOST=daemon.host)
+    says(stuck, ExitCode.UNCLEAN, "is another", f"DOCKER_HOST={place.host} vqchaos heal")
+    assert len(paused(place)) == 1
+    healed = place.call("heal", "--stack", str(place.stack_file))
+    says(healed, ExitCode.PASS, "reverted")
+    assert paused(place) == []
+
+
 def test_an_image_that_is_missing(place: DockerPlace) -> None:
     command = words(place, "up")
     service = {"image": "localhost:1/vqchaos-test:none", "command": SERVES}
     text = yaml.safe_dump({"version": "2.4", "services": {"server": service}})
     (place.folder / "compose.yml").write_text(text)
     says(place.call(*command), ExitCode.UNKNOWN, "vqchaos-test", "image", "pull", "docs/docker.md")
+
+
+def test_down_leaves_a_strangers_container_and_volumes(place: DockerPlace) -> None:
+    """By the real Compose. The volume goes when that is asked for, by its Compose name."""
+    project, api = place.project, place.project.api
+    command = words(place, "down")
+    compose = yaml.safe_load((place.folder / "compose.yml").read_text())
+    (place.folder / "compose.yml").write_text(yaml.safe_dump({**compose, "volumes": {"data": {}}}))
+    place.servers(1)
+    stranger = project.add("grafana")
+    other = {"com.docker.compose.service": "server", "io.vqchaos.stands-for": "1" * 64}
+    api.create_container(IMAGE, SERVES, labels={**project.labels, **other})
+    volume = f"{project.name}_data"
+    labels = {**project.labels, "com.docker.compose.volume": "data"}
+    api.create_volume(volume, labels=labels)
+    try:
+        done = place.call(*command)
+        says(done, ExitCode.PASS, "left alone", "grafana-1", project.network, volume, "--volumes")
+        filters = {"label": f"com.docker.compose.project={project.name}"}
+        assert [c["Id"] for c in api.containers(all=True, filters=filters)] == [stranger]
+        assert api.inspect_container(stranger)["State"]["Running"]
+        assert api.inspect_volume(volume)["Name"] == volume
+        api.remove_container(stranger, force=True)
+        says(place.call(*command, "--volumes"), ExitCode.PASS, "nothing of this stack is left")
+        assert place.stack.leftovers() == []
+    finally:
+        for left in api.volumes(filters={"name": volume})["Volumes"] or []:
+            api.remove_volume(left["Name"])
+
+
+def test_a_context_of_docker_is_the_daemon_where_no_host_is_named(place: DockerPlace) -> None:
+    """Made by Docker's own command."""
+    config = place.folder / "config"
+    none = f"unix://{place.folder}/none.sock"
+    env = {**place.env, "DOCKER_CONFIG": str(config), "DOCKER_HOST": ""}
+    make = ["docker", "context", "create", "far", "--docker", f"host={none}"]
+    for command in (make, ["docker", "context", "use", "far"]):
+        subprocess.run(command, env=env, check=True, capture_output=True)
+    named = {"DOCKER_CONFIG": str(config), "DOCKER_HOST": ""}
+    done = place.call(*words(place, "status"), **named)
+    says(done, ExitCode.UNKNOWN, f"daemon is not running at {none}")
+    lost = place.call(*words(place, "status"), **named, DOCKER_CONTEXT="lost")
+    says(lost, ExitCode.USAGE, "no Docker context 'lost'")
+
+
+def test_an_env_file_names_the_daemon_of_compose_and_of_the_api(place: DockerPlace) -> None:
+    [server] = place.servers(1)
+    command = words(place, "down")
+    stack = yaml.safe_load(place.stack_file.read_text())
+    place.stack_file.write_text(yaml.safe_dump({**stack, "env_file": "vars.env"}))
+    (place.folder / "vars.env").write_text(f"DOCKER_HOST={place.host}\n")
+    none = f"unix://{place.folder}/none.sock"
+    other = place.call(*command, DOCKER_HOST=none)
+    says(other, ExitCode.USAGE, "different daemons", f"DOCKER_HOST={place.host}", none)
+    assert place.project.api.inspect_container(server)["State"]["Running"]
+    says(place.call(*command, DOCKER_HOST="", DOCKER_CONTEXT="lost"), ExitCode.PASS)
+    assert place.stack.leftovers() == []
 
 
 # ---------------------------------------------------------------- under way

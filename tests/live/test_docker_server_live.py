@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from tests.fakes import free_port
 from tests.live.compose_like import PATIENCE, Project, inside, one
 from vqchaos.clock import RealClock, wait_until
-from vqchaos.errors import StackError
+from vqchaos.errors import CapabilityMissing, FaultError, StackError
+from vqchaos.faults.base import require_few
+from vqchaos.faults.port_conflict import PortConflict
 from vqchaos.stack.docker.server import DockerServer
 from vqchaos.stack.protocols import Attempt, StartOverride
 
@@ -88,6 +91,27 @@ def test_what_is_known_of_it(server: Server) -> None:
     assert (found.state, found.clean, found.ended) == ("running", True, None)
     assert found.started is not None
     assert 0 <= CLOCK.now() - found.started < PATIENCE
+
+
+def test_what_a_start_up_fault_asks_for_before_it_touches_anything(server: Server) -> None:
+    fault = PortConflict.model_validate({"type": "port_conflict"})
+    world: Any = SimpleNamespace(server=server.docker)
+    require_few(fault, world, 1)
+    server.project.api.stop(server.own, timeout=1)
+    with pytest.raises(FaultError, match="does not run"):
+        require_few(fault, world, 1)
+    server.docker.start(StartOverride())
+    with pytest.raises(FaultError, match="stands in"):
+        require_few(fault, world, 1)
+    server.docker.start_clean()
+    server.until(lambda attempt: attempt.state == "running")
+    require_few(fault, world, 1)
+    server.project.add(number=2, command=COMMAND)
+    beside: Any = SimpleNamespace(
+        server=DockerServer(server.control, server.folder, CLOCK, replica=2)
+    )
+    with pytest.raises(CapabilityMissing, match="publishes port 8000 at no fixed port"):
+        require_few(fault, beside, 1)
 
 
 def test_a_refused_start_and_the_way_back(server: Server) -> None:

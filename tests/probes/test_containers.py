@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from aiohttp import web
 
+from tests.certificates import Certificates
 from vqchaos.history.events import ContainerEvent, Event, Note, ProcessExited, ProcessStarted
 from vqchaos.probes.containers import ContainerWatch, wall_of
 from vqchaos.stack.protocols import DockerSource
@@ -31,6 +34,8 @@ class FakeDocker:
         self.streams: list[asyncio.Queue[dict[str, Any] | None]] = []
         self.queries: list[dict[str, str]] = []
         self.runner: web.AppRunner | None = None
+        self.tls: ssl.SSLContext | None = None  # over TCP, then
+        self.port = 0
 
     async def start(self) -> None:
         app = web.Application()
@@ -39,7 +44,12 @@ class FakeDocker:
         app.router.add_get("/containers/{id}/json", self._inspect)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self.runner.setup()
-        await web.UnixSite(self.runner, str(self.path)).start()
+        if self.tls is None:
+            await web.UnixSite(self.runner, str(self.path)).start()
+            return
+        site = web.TCPSite(self.runner, "127.0.0.1", 0, ssl_context=self.tls)
+        await site.start()
+        self.port = int(self.runner.addresses[0][1])
 
     async def stop(self) -> None:
         assert self.runner is not None
@@ -113,9 +123,9 @@ class Seen:
 
 
 @asynccontextmanager
-async def watching(docker: FakeDocker) -> AsyncIterator[Seen]:
+async def watching(docker: FakeDocker, source: DockerSource | None = None) -> AsyncIterator[Seen]:
     seen = Seen()
-    source = DockerSource(f"unix://{docker.path}", "vqchaos", ROLES)
+    source = source or DockerSource(f"unix://{docker.path}", "vqchaos", ROLES)
     watch = ContainerWatch(source, origin=time.monotonic(), emit=seen)
     task = asyncio.create_task(watch.run())
     try:
@@ -248,6 +258,67 @@ def test_no_daemon_at_all_is_one_word(docker: FakeDocker) -> None:
         assert len(seen.events) == 1
 
     asyncio.run(go())
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path / "certs")
+
+
+@pytest.mark.parametrize(
+    ("name", "verify"), [("127.0.0.1", True), ("127.0.0.1", False), ("other.example", False)]
+)
+def test_events_over_tls(
+    docker: FakeDocker, certificates: Certificates, name: str, verify: bool
+) -> None:
+    async def go() -> None:
+        docker.tls = certificates.daemon(name)
+        docker.running = {"a" * 64: ("server-1", 100)}
+        await docker.start()
+        host, certs = f"tcp://127.0.0.1:{docker.port}", str(certificates.folder)
+        source = DockerSource(host, "vqchaos", ROLES, certs, verify)
+        async with watching(docker, source) as seen:
+            await seen.until(lambda: len(seen.of(ProcessStarted)) == 1)
+            docker.says("oom", "a" * 64, "server-1")
+            await seen.until(lambda: len(seen.of(ContainerEvent)) == 1)
+        assert seen.of(Note) == []
+        await docker.stop()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("wrong", ["name", "authority", "no files"])
+def test_a_daemon_that_is_not_trusted_is_one_word(
+    docker: FakeDocker, certificates: Certificates, wrong: str, tmp_path: Path
+) -> None:
+    async def go() -> None:
+        docker.tls = certificates.daemon("other.example" if wrong == "name" else "127.0.0.1")
+        docker.running = {"a" * 64: ("server-1", 100)}
+        await docker.start()
+        folder = certificates.folder
+        if wrong == "authority":
+            trustme.CA().cert_pem.write_to_path(folder / "ca.pem")
+        elif wrong == "no files":
+            folder = tmp_path
+        source = DockerSource(f"tcp://127.0.0.1:{docker.port}", "vqchaos", ROLES, str(folder), True)
+        async with watching(docker, source) as seen:
+            await seen.until(lambda: bool(seen.of(Note)))
+        [note] = seen.events
+        assert isinstance(note, Note)
+        assert ("No such file" if wrong == "no files" else "CERTIFICATE_VERIFY_FAILED") in note.text
+        await docker.stop()
+
+    asyncio.run(go())
+
+
+def test_over_ssh_it_says_that_nothing_is_followed(docker: FakeDocker) -> None:
+    """And ends: nothing is asked again and again. The check `restarts` is unknown then."""
+    seen = Seen()
+    source = DockerSource("ssh://user@far.example", "vqchaos", ROLES)
+    asyncio.run(ContainerWatch(source, origin=time.monotonic(), emit=seen).run())
+    [note] = seen.events
+    assert isinstance(note, Note)
+    assert "not followed over ssh" in note.text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vqchaos.history.events import Event
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, SetRunner
-from vqchaos.stack.container_protocols import ContainerControl
+from vqchaos.stack.container_protocols import ContainerControl, DaemonRef
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.marked import StandIn
 from vqchaos.stack.protocols import (
@@ -101,6 +101,9 @@ class FakeStack:
     def stand_ins(self) -> list[StandIn]:
         servers = (self.world.server, *self.world.others.values())
         return [found for server in servers for found in server.stand_ins()]
+
+    def daemon(self) -> DaemonRef | None:
+        return self.world.daemon()
 
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()

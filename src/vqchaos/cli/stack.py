@@ -57,8 +57,12 @@ def down(
     force: Annotated[
         bool, typer.Option("--force", help="Also with faults in force: their undo is forgotten.")
     ] = False,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Docker: the project's volumes too, with their data.")
+    ] = False,
 ) -> None:
-    """Also ends orphans of earlier servers, their shared memory, sockets and temporary files."""
+    """Also ends orphans of earlier servers, their shared memory, sockets and temporary files. Of a
+    Docker project, volumes stay, and containers that its files do not name."""
     from vqchaos.cli.progress import StepLines
     from vqchaos.runner.lock import holder
     from vqchaos.stack.lifecycle import down as bring_down
@@ -71,8 +75,14 @@ def down(
             hint="stop it with `vqchaos abort`: it reverts its faults and ends",
         )
     with StepLines(console(stderr=True)) as progress:
-        bring_down(opened, progress, force=force)
-    say("down: nothing of this stack is left")
+        kept = bring_down(opened, progress, force=force, volumes=volumes)
+    if kept:
+        names = ", ".join(f"{item.kind} {item.name}" for item in kept)
+        more = "" if volumes else "; `vqchaos down --volumes` takes the volumes as well"
+        more = more if any(item.kind == "volume" for item in kept) else ""
+        say(f"down: what is not of this stack was left alone: {names}{more}")
+    else:
+        say("down: nothing of this stack is left")
 
 
 def status(

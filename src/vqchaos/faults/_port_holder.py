@@ -17,7 +17,8 @@ import time
 def main() -> int:
     host, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     end = time.monotonic() + seconds
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
         # Without it, connections that the server closed would keep the port for a minute.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -17,9 +17,9 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqchaos.clock import Clock
-from vqchaos.errors import CapabilityMissing, FaultError
+from vqchaos.errors import FaultError, StackDown
 from vqchaos.faults._replica import AnyServer, ServerTarget
-from vqchaos.stack.container_protocols import ContainerControl
+from vqchaos.stack.container_protocols import ContainerControl, DaemonRef
 from vqchaos.stack.marked import Marked, StandIn
 from vqchaos.stack.protocols import (
     Capability,
@@ -58,6 +58,8 @@ class World(Protocol):
 
     @property
     def containers(self) -> ContainerControl: ...
+
+    def daemon(self) -> DaemonRef | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,11 @@ class Fault(BaseModel):
     def longest(self) -> float:
         """Seconds that its inject, verify and undo may take together, beside the phases."""
         return 2 * self.revert_timeout
+
+    @classmethod
+    def undo_limit(cls, state: State) -> float:
+        """Seconds that the revert of this very state may take, and its verification again."""
+        return cls.revert_timeout
 
     def target_name(self) -> str | None:
         """What it hits, for the plan, the ledger and the report."""
@@ -218,6 +225,27 @@ class StartupFault(Fault):
         """What its ``unapply`` needs beside the token. Touches nothing."""
         raise NotImplementedError
 
+    def targets(self, world: World) -> list[str]:
+        """None to choose from. Asked in preflight and again right before the capture: that a server
+        which is asked at an address of its own has one, and that it runs by itself."""
+        server = self.server(world)
+        if server.own_url() is None:
+            return []  # asked where clients are, who got a token in preflight
+        attempt = server.attempt()
+        if not attempt.clean:
+            raise FaultError(
+                "another container stands in for the server: a start-up fault is still in force",
+                hint="`vqchaos heal`; or `docker rm -f` what is called NAME-vqchaos, and "
+                "`docker start NAME`",
+            )
+        if attempt.state != "running":
+            raise FaultError(
+                f"the server's own container does not run ({attempt.state}): its start cannot be "
+                "broken",
+                hint="`docker start` it, or `vqchaos up`",
+            )
+        return []
+
     def prepare(self, world: World, state: State) -> None:
         """Make what is needed while the server still serves (a copy of the model)."""
 
@@ -290,11 +318,12 @@ class StartupFault(Fault):
 
 
 def _server_of(world: World, state: State) -> ServerControl | None:
-    """None if the stack is down, after a `down --force` or a reboot. An entry without a replica is
-    of a version that broke the first one only."""
+    """None if the stack is down, after a `down --force` or a reboot. That it is out of reach, as
+    where DOCKER_HOST names a daemon elsewhere, is another matter, and raises. An entry without a
+    replica is of a version that broke the first one only."""
     try:
         server = world.server_of(int(state.get("replica", 1)))
-    except CapabilityMissing:
+    except StackDown:
         return None
     return server if server.is_up() else None
 

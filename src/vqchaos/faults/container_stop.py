@@ -7,16 +7,31 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from vqchaos.faults._containers import ContainerFault, docker, hit, judge, undo_each
-from vqchaos.faults.base import State, Verification, World
+from vqchaos.clock import wait_until
+from vqchaos.faults._containers import (
+    ContainerFault,
+    Seen,
+    cases,
+    docker,
+    hit,
+    judge,
+    look_at,
+    undo_each,
+)
+from vqchaos.faults.base import State, Ticket, Verification, World
+from vqchaos.stack.container_protocols import ContainerRef
 from vqchaos.units import Duration, format_duration
 
 _FINE = ("running", "paused", "gone")
+_GRACE = 10.0  # seconds
+_MARGIN = 10.0  # seconds from SIGKILL until Docker says that it ended
+_ON_ITS_WAY = 1.0  # seconds in which a stop that was asked for sends its signal
 
 
 class ContainerStop(ContainerFault):
     """``docker stop``: SIGTERM, SIGKILL after ``grace``. The restart policy does not act on it; the
-    undo starts the container. Its address and its name are gone meanwhile."""
+    undo starts the container, and lets a stop that is still under way come to its end before. Its
+    address and its name are gone meanwhile."""
 
     held: ClassVar[bool] = True
     cuts_streams: ClassVar[bool] = True
@@ -27,7 +42,7 @@ class ContainerStop(ContainerFault):
     )
 
     type: Literal["container_stop"]
-    grace: Duration = Field(default=10.0, description="From SIGTERM to SIGKILL, whole seconds")
+    grace: Duration = Field(default=_GRACE, description="From SIGTERM to SIGKILL, whole seconds")
 
     def plan(self, world: World) -> list[str]:
         after = format_duration(self.grace)
@@ -35,6 +50,16 @@ class ContainerStop(ContainerFault):
             *(f"docker stop {name}, SIGKILL after {after}" for name in self.targets(world)),
             "undo: start that very container",
         ]
+
+    def look(self, world: World, ref: ContainerRef, ticket: Ticket) -> State:
+        return super().look(world, ref, ticket) | {"grace": self.grace}
+
+    def longest(self) -> float:
+        return super().longest() + 2 * (self.grace + _MARGIN)
+
+    @classmethod
+    def undo_limit(cls, state: State) -> float:
+        return cls.revert_timeout + max(_end_of(case.was) for case in cases(state))
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         effect()
@@ -50,7 +75,13 @@ class ContainerStop(ContainerFault):
 
     @classmethod
     def revert(cls, world: World, state: State) -> str:
-        return undo_each(world, state, lambda seen: world.containers.start(seen.ref))
+        began = world.clock.now()  # for all: what Docker was told to do, it does at the same time
+
+        def undo(seen: Seen) -> None:
+            _let_end(world, seen, began + _end_of(seen.was))
+            world.containers.start(seen.ref)
+
+        return undo_each(world, state, undo)
 
     @classmethod
     def verify_undone(cls, world: World, state: State) -> Verification:
@@ -64,3 +95,25 @@ class ContainerStop(ContainerFault):
     @classmethod
     def manual(cls, state: State) -> list[str]:
         return docker("start", state)
+
+
+def _end_of(was: State) -> float:
+    """Seconds after its beginning a stop is over, whatever the container did."""
+    return float(was.get("grace", _GRACE)) + _MARGIN  # older entries have none
+
+
+def _let_end(world: World, seen: Seen, deadline: float) -> None:
+    """Docker goes on with a stop whose asker died: to call its container fine now is to find it
+    ended later. No signal was sent to it, or it does not end in time: no stop is under way."""
+    clock = world.clock
+    sent = False
+    give_up = min(clock.now() + _ON_ITS_WAY, deadline)
+
+    def over() -> bool:
+        nonlocal sent
+        if look_at(world, seen).restarted:
+            return True
+        sent = sent or world.containers.signalled(seen.ref, _end_of(seen.was))
+        return not sent and clock.now() >= give_up
+
+    wait_until(over, max(0.0, deadline - clock.now()), clock, every=0.1)

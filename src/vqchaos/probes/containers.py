@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -47,7 +49,14 @@ class ContainerWatch:
         self._lost = False
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; over ssh, which is docker-py's alone, at once over."""
+        if self._source.host.startswith("ssh://"):
+            text = (
+                "Docker's events are not followed over ssh: what happened to the containers is not "
+                "in this history, and their restarts cannot be counted"
+            )
+            self._emit(Note(t=self._now(), text=text, source="docker"))
+            return
         while True:
             try:
                 async with self._session() as session:
@@ -164,11 +173,26 @@ class ContainerWatch:
             connector: aiohttp.BaseConnector = aiohttp.UnixConnector(host.removeprefix("unix://"))
             base = "http://docker"
         else:
-            connector = aiohttp.TCPConnector()
-            base = host.replace("tcp://", "http://", 1)
+            tls = self._tls()
+            connector = aiohttp.TCPConnector(ssl=True if tls is None else tls)
+            base = host.replace("tcp://", "http://" if tls is None else "https://", 1)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_ANSWER)
         async with aiohttp.ClientSession(base, connector=connector, timeout=timeout) as session:
             yield session
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """As docker-py does it. Raises OSError if a file is not there or no certificate."""
+        if not self._source.certs:
+            return None
+        folder = Path(self._source.certs)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts that folder's alone
+        if self._source.verify:
+            context.load_verify_locations(folder / "ca.pem")
+        else:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        return context
 
     def _say_lost(self, error: Exception) -> None:
         if not self._lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vqchaos.errors import FaultError, VqchaosError
@@ -22,6 +22,7 @@ from vqchaos.ledger import Entry, Ledger
 from vqchaos.runner.recorder import Recorder
 from vqchaos.runner.undo import Undo, undo
 
+_OF_CONTAINERS = ("containers", "start-up")  # families
 _TOKEN = string.ascii_lowercase + string.digits
 
 
@@ -89,6 +90,8 @@ class Injector:
         try:
             require_few(fault, self._world, self._max_targets)
             state = fault.capture(self._world, ticket)
+            # A proxy or a process is found without the daemon: its undo must not need it.
+            daemon = self._world.daemon() if fault.family in _OF_CONTAINERS else None
         except Exception as error:
             if item.again and isinstance(error, FaultError):
                 text = f"{item.name} passed over this time: {error}"
@@ -112,6 +115,7 @@ class Injector:
             runner_pid=self._runner[0],
             runner_start=self._runner[1],
             folder=self._folder,
+            daemon={} if daemon is None else asdict(daemon),
         )
         # From here on the fault may be in force: it is reverted whatever happens.
         item.entry = entry

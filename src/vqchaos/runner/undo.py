@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vqchaos.errors import UncleanError, VqchaosError
+from vqchaos.errors import StackError, UncleanError, VqchaosError
 from vqchaos.faults import REGISTRY
 from vqchaos.faults.base import Fault, Verification, World
 from vqchaos.ledger import Entry, Ledger
@@ -79,10 +79,15 @@ def undo(
     try:
         cls = fault_class(entry)
         manual = cls.manual(entry.state)
-        note = bounded(lambda: cls.revert(world, entry.state), cls.revert_timeout)
+        limit = cls.undo_limit(entry.state)
+        elsewhere = bounded(lambda: _other_daemon(entry, world), limit)
+        if elsewhere is not None:
+            manual = [_way_back(entry, ledger), *manual]
+            raise UncleanError(elsewhere)
+        note = bounded(lambda: cls.revert(world, entry.state), limit)
         if on_reverted is not None:
             on_reverted(note)
-        proof = bounded(lambda: cls.verify_undone(world, entry.state), cls.revert_timeout)
+        proof = bounded(lambda: cls.verify_undone(world, entry.state), limit)
     except Exception as error:
         proof = Verification("no", f"{type(error).__name__}: {error}")
     done = proof.answer != "no"
@@ -93,3 +98,26 @@ def undo(
             why = error.strerror if isinstance(error, OSError) else str(error)
             note = f"{note}; ".lstrip("; ") + f"the ledger cannot be written: {why}"
     return Undo(entry=entry, done=done, note=note, proof=proof, manual=manual)
+
+
+def _other_daemon(entry: Entry, world: World) -> str | None:
+    """Why the daemon that is asked now is not the one of the fault. On another one its containers
+    would count as gone, and so as undone."""
+    if not entry.daemon:
+        return None
+    where = f"the fault is on containers of the Docker daemon at {entry.daemon['host']}"
+    try:
+        now = world.daemon()
+    except StackError as error:
+        return f"{where}: {error}"
+    if now is not None and now.id == entry.daemon["id"]:
+        return None
+    here = "this stack has no daemon" if now is None else f"the one at {now.host} is another"
+    return f"{where}, and {here}"
+
+
+def _way_back(entry: Entry, ledger: Ledger) -> str:
+    return (
+        f"DOCKER_HOST={entry.daemon['host']} vqchaos heal; if that daemon and its containers are "
+        f"gone for good: rm {ledger.path}"
+    )

@@ -114,6 +114,9 @@ class AttachStack:
     def stand_ins(self) -> Sequence[StandIn]:
         return ()
 
+    def daemon(self) -> None:
+        """No stack of containers."""
+
     def probe_sources(self) -> ProbeSources:
         return ProbeSources()
 

@@ -8,6 +8,15 @@ from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonRef:
+    """One Docker daemon: by its own ``id`` with its data folder, which outlive its restarts, and
+    by the ``host`` (as DOCKER_HOST has it) where it was reached."""
+
+    id: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRef:
     """One container of the stack. ``id`` is Docker's full one, which survives restarts and dies
     with a recreation; ``replica`` counts from 1 within its role (server, router, proxy)."""
@@ -112,6 +121,10 @@ class ContainerControl(Protocol):
 
     def ooms(self, ref: ContainerRef, since: float) -> int:
         """Docker's own OOM events since then (Unix seconds): they outlive the cgroup's counter."""
+
+    def signalled(self, ref: ContainerRef, within: float) -> bool:
+        """Has Docker sent it a signal in the last ``within`` seconds, since its latest start? A
+        stop begins so, and goes on without whoever asked for it."""
 
     def run_inside(
         self, ref: ContainerRef, command: Sequence[str], timeout: float, env: Mapping[str, str]

@@ -9,7 +9,7 @@ from vqchaos.stack.local import down as local_down
 from vqchaos.stack.local import up as local_up
 from vqchaos.stack.local.engine_env import Progress
 from vqchaos.stack.local.stack import LocalStack
-from vqchaos.stack.protocols import Stack
+from vqchaos.stack.protocols import Item, Stack
 from vqchaos.stack.status import StackStatus
 
 
@@ -23,14 +23,21 @@ def up(stack: Stack, progress: Progress, *, engine_python: str | None = None) ->
         raise _not_ours(stack)
 
 
-def down(stack: Stack, progress: Progress, *, force: bool = False) -> None:
-    """Nothing of it is left. Raises UsageError if somebody else runs it."""
+def down(
+    stack: Stack, progress: Progress, *, force: bool = False, volumes: bool = False
+) -> list[Item]:
+    """Nothing of it is left but what this returns: what is not ours in a Docker project.
+
+    Raises UsageError if somebody else runs it, or if ``volumes`` is asked of a local stack.
+    """
     if isinstance(stack, LocalStack):
+        if volumes:
+            raise UsageError(f"stack '{stack.name}' is local: it has no volumes")
         local_down.down(stack, progress, force=force)
-    elif isinstance(stack, DockerStack):
-        docker.down(stack, progress, force=force)
-    else:
-        raise _not_ours(stack)
+        return []
+    if isinstance(stack, DockerStack):
+        return docker.down(stack, progress, force=force, volumes=volumes)
+    raise _not_ours(stack)
 
 
 def status(stack: Stack) -> StackStatus:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vqchaos.clock import Clock
 
 if TYPE_CHECKING:
-    from vqchaos.stack.container_protocols import ContainerControl
+    from vqchaos.stack.container_protocols import ContainerControl, DaemonRef
     from vqchaos.stack.inventory import Inventory
     from vqchaos.stack.marked import StandIn
 
@@ -244,11 +244,15 @@ class ServerControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DockerSource:
-    """A daemon (``unix://…`` or ``tcp://…``), a Compose project on it, and service → role."""
+    """A daemon (``unix://…`` or ``tcp://…``), a Compose project on it, and service → role. With
+    TLS, ``certs`` is the folder of ca.pem, cert.pem and key.pem, and ``verify`` whether the
+    daemon's certificate must be right."""
 
     host: str
     project: str
     roles: Mapping[str, str]
+    certs: str = ""
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +329,10 @@ class Stack(Protocol):
     def stand_ins(self) -> Sequence[StandIn]:
         """Containers of ours in the place of a server's own; none where a server's own start can
         be changed."""
+
+    def daemon(self) -> DaemonRef | None:
+        """The Docker daemon whose containers these are; None if it is no stack of containers, or
+        the daemon has no name. Raises StackError if it does not answer."""
 
     def probe_sources(self) -> ProbeSources: ...
 

@@ -76,11 +76,11 @@ def listed(service: str, number: int, identifier: str, project: str = "shop") ->
 
 
 class FakeEngine:
-    """``info`` is the one container. ``before`` is called at each change, so that a test can let
-    somebody else be faster; what it raises, the call raises."""
+    """One ``container``. ``before`` is called at each change, so that a test can let somebody else
+    be faster; what it raises, the call raises."""
 
     def __init__(self) -> None:
-        self.info: dict[str, Any] | None = inspected()
+        self.container: dict[str, Any] | None = inspected()
         self.listing: list[dict[str, Any]] = []
         self.calls: list[tuple[Any, ...]] = []
         self.before: Callable[[str], None] = lambda name: None
@@ -88,18 +88,18 @@ class FakeEngine:
 
     @property
     def status(self) -> str:
-        assert self.info is not None
-        return str(self.info["State"]["Status"])
+        assert self.container is not None
+        return str(self.container["State"]["Status"])
 
     @status.setter
     def status(self, value: str) -> None:
-        assert self.info is not None
-        self.info["State"]["Status"] = value
+        assert self.container is not None
+        self.container["State"]["Status"] = value
 
     @property
     def networks(self) -> dict[str, Any]:
-        assert self.info is not None
-        found: dict[str, Any] = self.info["NetworkSettings"]["Networks"]
+        assert self.container is not None
+        found: dict[str, Any] = self.container["NetworkSettings"]["Networks"]
         return found
 
     def containers(self, **options: Any) -> list[dict[str, Any]]:
@@ -115,9 +115,9 @@ class FakeEngine:
         ]
 
     def inspect_container(self, identifier: str) -> dict[str, Any]:
-        if self.info is None:
+        if self.container is None:
             raise refusal(404, f"No such container: {identifier}")
-        return json.loads(json.dumps(self.info))  # type: ignore[no-any-return]
+        return json.loads(json.dumps(self.container))  # type: ignore[no-any-return]
 
     def pause(self, identifier: str) -> None:
         self._change("pause")
@@ -167,6 +167,9 @@ class FakeEngine:
             "Links": None,
         }
 
+    def info(self) -> dict[str, str]:
+        return {"ID": "DAEM:ON01", "DockerRootDir": "/data", "SystemTime": "2026-11-25T13:21:00.5Z"}
+
     def version(self) -> dict[str, str]:
         return {"Version": "20.10.24\x1b[31m"}
 
@@ -181,8 +184,8 @@ class FakeEngine:
 
     def _post_json(self, path: str, data: dict[str, int]) -> str:
         self._change("update", data)
-        assert self.info is not None
-        self.info["HostConfig"].update(data)
+        assert self.container is not None
+        self.container["HostConfig"].update(data)
         return ""
 
     def _result(self, answer: str, json: bool = False) -> str:
@@ -191,5 +194,5 @@ class FakeEngine:
     def _change(self, name: str, *more: Any) -> None:
         self.calls.append((name, *more))
         self.before(name)
-        if self.info is None:
+        if self.container is None:
             raise refusal(404, f"No such container: {ID}")

@@ -8,14 +8,18 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
+import trustme
 from docker.errors import DockerException, create_api_error_from_http_exception
 
+from tests.certificates import Certificates
 from tests.stack.docker.fake_engine import FakeEngine, refusal
 from vqchaos.errors import StackError
+from vqchaos.stack.docker.address import Address
 from vqchaos.stack.docker.client import Docker, Gone, Refused
 from vqchaos.stack.docker.containers import DockerContainers
 
@@ -120,6 +124,46 @@ def test_a_daemon_named_wrongly(monkeypatch: pytest.MonkeyPatch, host: str) -> N
         Docker()
     assert "\x1b" not in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "fine"), [("127.0.0.1", True), ("other.example", False)])
+def test_a_daemon_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fine: bool
+) -> None:
+    """By what an address says of it alone, as a context of Docker's has it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(VERSION)))
+            self.end_headers()
+            self.wfile.write(VERSION)
+
+        def log_message(self, *_: object) -> None: ...
+
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    certificates = Certificates(tmp_path / "certs")
+    others = tmp_path / "others.pem"  # requests would prefer it
+    trustme.CA().cert_pem.write_to_path(others)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(others))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = certificates.daemon(name).wrap_socket(server.socket, server_side=True)
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        try:
+            host = f"tcp://127.0.0.1:{server.server_port}"
+            at = Address(host, str(certificates.folder), verify=True)
+            if fine:
+                found = Docker(at=at, timeout=5.0)
+                assert (found.host, found.local) == (host, False)
+                assert found.call(found.api.version)["Version"] == "20.10"
+                found.api.close()
+            else:
+                with pytest.raises(StackError, match="cannot be used"):
+                    Docker(at=at, timeout=5.0)
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 def test_a_daemon_that_hangs_from_the_start(path: Path) -> None:

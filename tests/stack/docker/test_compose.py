@@ -11,14 +11,15 @@ import pytest
 
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack.config import DockerStackFile
-from vqchaos.stack.docker.compose import Compose, advice, read_env
+from vqchaos.stack.docker.address import NAMES, SOCKET, read_env
+from vqchaos.stack.docker.compose import Compose, advice
 
 PROGRAM = f"""#!{sys.executable}
 import json, os, pathlib, sys
 log = pathlib.Path({{log!r}})
 if sys.argv[1:] == ["compose", "version"]:
     sys.exit(0 if {{plugin!r}} else 1)
-env = {{{{k: os.environ.get(k) for k in ("COMPOSE_PROFILES", "ONE", "TWO")}}}}
+env = {{{{k: os.environ.get(k) for k in {{names!r}}}}}}
 log.write_text(json.dumps({{{{"argv": sys.argv, "env": env, "cwd": os.getcwd()}}}}))
 print("Creating \\x1b[31mserver-1\\x1b[0m ... done")
 print({{says!r}})
@@ -28,6 +29,7 @@ sys.exit({{code!r}})
 
 def put(folder: Path, name: str, **values: Any) -> Path:
     given = {"log": str(folder / "log.json"), "plugin": True, "says": "", "code": 0, **values}
+    given.setdefault("names", ("COMPOSE_PROFILES", "ONE", "TWO"))
     path = folder / "bin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(PROGRAM.format(**given), encoding="utf-8")
@@ -53,6 +55,9 @@ def stack_file(**changes: Any) -> DockerStackFile:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "compose.yml").write_text("services: {}\n", encoding="utf-8")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -75,12 +80,18 @@ def test_up_names_project_files_and_profiles(place: Path) -> None:
     assert said == ["Creating server-1 ... done"], "progress is text, never an escape"
 
 
-def test_down_takes_networks_and_volumes_along(place: Path) -> None:
+@pytest.mark.parametrize("volumes", [False, True])
+def test_down_takes_volumes_only_if_told_and_never_orphans(place: Path, volumes: bool) -> None:
     log = put(place, "docker")
-    Compose.of(stack_file(), place / "docker.yaml").down(lambda _: None)
-    assert json.loads(log.read_text(encoding="utf-8"))["argv"][-5:] == [
-        *("down", "--volumes", "--remove-orphans", "--timeout", "20")
-    ]
+    Compose.of(stack_file(), place / "docker.yaml").down(lambda _: None, volumes=volumes)
+    argv = json.loads(log.read_text(encoding="utf-8"))["argv"]
+    more = ["--volumes"] if volumes else []
+    assert argv[argv.index("down") :] == ["down", *more, "--timeout", "20"]
+
+
+def test_services_are_what_compose_says_without_its_warnings(place: Path) -> None:
+    put(place, "docker", says='The "X" variable is not set.\nserver-1\nprom_1')
+    assert Compose.of(stack_file(), place / "docker.yaml").services() == {"server-1", "prom_1"}
 
 
 def test_the_older_program_is_used_where_the_plugin_is_not(place: Path) -> None:
@@ -138,3 +149,31 @@ def test_a_broken_env_file_is_told_with_its_line(tmp_path: Path) -> None:
     path.write_text("A=1\n\nnot a line\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"vars\.env:3: expected NAME=value"):
         read_env(path)
+
+
+def daemon_of_compose(place: Path, **changes: Any) -> dict[str, str | None]:
+    log = put(place, "docker", names=NAMES)
+    up(place, **changes)
+    found: dict[str, str | None] = json.loads(log.read_text(encoding="utf-8"))["env"]
+    return found
+
+
+def test_compose_is_told_the_daemon_and_no_context(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none: dict[str, str | None] = dict.fromkeys(NAMES)
+    assert daemon_of_compose(place) == none | {"DOCKER_HOST": SOCKET}
+    (place / "vars.env").write_text("DOCKER_HOST=unix:///run/theirs.sock\n", encoding="utf-8")
+    theirs = none | {"DOCKER_HOST": "unix:///run/theirs.sock"}
+    assert daemon_of_compose(place, env_file="vars.env") == theirs
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/theirs.sock")
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    assert daemon_of_compose(place, env_file="vars.env") == theirs
+
+
+def test_compose_is_not_run_on_another_daemon(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = put(place, "docker")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://far.example:2375")
+    with pytest.raises(UsageError, match="different daemons"):
+        up(place, env={"DOCKER_HOST": "unix:///run/theirs.sock"})
+    assert not log.exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -8,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from docker import APIClient
 
 from tests.stack.docker.fake_engine import ID, FakeEngine, inspected, listed, refusal
 from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.stack.container_protocols import Attachment, ContainerRef, ContainerState, Limits
 from vqchaos.stack.docker import facts, host
+from vqchaos.stack.docker.address import SOCKET
 from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
 
@@ -109,7 +113,7 @@ def test_labels_and_names_are_data(control: DockerContainers, engine: FakeEngine
 def test_states(
     control: DockerContainers, engine: FakeEngine, seen: dict[str, Any], state: ContainerState
 ) -> None:
-    engine.info = inspected(**seen)
+    engine.container = inspected(**seen)
     assert control.state(REF) == state
 
 
@@ -124,7 +128,7 @@ def test_two_starts_within_a_millisecond_differ() -> None:
 def test_one_that_is_gone_is_a_state_and_else_an_error(
     control: DockerContainers, engine: FakeEngine
 ) -> None:
-    engine.info = None
+    engine.container = None
     assert control.state(REF) == ContainerState("gone")
     with pytest.raises(StackError, match="shop-server-1 is gone: somebody removed it") as caught:
         control.pause(REF)
@@ -134,7 +138,7 @@ def test_one_that_is_gone_is_a_state_and_else_an_error(
 def test_another_projects_container_is_never_touched(
     control: DockerContainers, engine: FakeEngine
 ) -> None:
-    engine.info = inspected(project="other")
+    engine.container = inspected(project="other")
     for act in (control.pause, control.start, control.crash, control.attachments):
         with pytest.raises(StackError, match="does not belong to the project shop"):
             act(REF)
@@ -235,8 +239,8 @@ def test_limits(
     wanted: Limits,
     update: dict[str, int] | None,
 ) -> None:
-    assert engine.info is not None
-    engine.info["HostConfig"].update(now)
+    assert engine.container is not None
+    engine.container["HostConfig"].update(now)
     control.set_limits(REF, wanted)
     assert [call[1] for call in engine.calls] == ([update] if update else [])
     assert control.limits(REF) == wanted
@@ -245,8 +249,8 @@ def test_limits(
 def test_where_unlimited_swap_is_refused_its_number_is_taken(
     control: DockerContainers, engine: FakeEngine
 ) -> None:
-    assert engine.info is not None
-    engine.info["HostConfig"].update({"Memory": 64 * MIB, "MemorySwap": 64 * MIB})
+    assert engine.container is not None
+    engine.container["HostConfig"].update({"Memory": 64 * MIB, "MemorySwap": 64 * MIB})
 
     def version_1(_: str) -> None:
         if engine.calls[-1][1]["MemorySwap"] == -1:
@@ -261,8 +265,8 @@ def test_where_unlimited_swap_is_refused_its_number_is_taken(
 def test_a_limit_that_cannot_be_taken_off_is_an_error(
     control: DockerContainers, engine: FakeEngine
 ) -> None:
-    assert engine.info is not None
-    engine.info["HostConfig"]["NanoCpus"] = 10**9
+    assert engine.container is not None
+    engine.container["HostConfig"]["NanoCpus"] = 10**9
     with pytest.raises(StackError, match="cannot take off"):
         control.set_limits(REF, Limits())
 
@@ -276,6 +280,51 @@ def test_ooms_are_asked_for_one_container_and_since(
     path, window = engine.calls[0]
     assert (path, window["since"]) == ("/events", "17.250000")
     assert json.loads(window["filters"]) == {"container": [ID], "event": ["oom"]}
+
+
+def test_the_daemon_is_known_by_its_own_id(
+    control: DockerContainers, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = control.identity()
+    assert found is not None
+    assert (found.id, found.host) == ("DAEM:ON01 /data", SOCKET)
+    monkeypatch.setattr(engine, "info", dict)
+    assert control.identity() is None
+
+
+def test_signals_are_asked_for_by_the_daemons_clock_and_since_the_latest_start(
+    control: DockerContainers, engine: FakeEngine
+) -> None:
+    """The daemon says 13:21:00.5; the container was started at 13:20:17.1."""
+    assert not control.signalled(REF, 20.0)
+    engine.events = '{"Action": "kill"}\n'
+    assert control.signalled(REF, 3600.0)
+    short, long = (window for path, window in engine.calls)
+    assert json.loads(short["filters"]) == {"container": [ID], "event": ["kill"]}
+    assert float(short["until"]) - float(short["since"]) == pytest.approx(20.0)
+    assert float(long["until"]) - float(long["since"]) == pytest.approx(43.352, abs=0.01)
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_the_answer_to_a_stop_is_waited_for_as_long_as_its_grace(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By docker-py's own code: what it asks of requests."""
+    asked: list[float] = []
+
+    class Api(APIClient):  # type: ignore[misc]
+        def inspect_container(self, container: str) -> dict[str, Any]:
+            return inspected()
+
+        def request(self, method: str, url: str, **options: Any) -> requests.Response:
+            asked.append(options["timeout"])
+            answer = requests.Response()
+            answer.status_code = 204
+            return answer
+
+    with contextlib.closing(Api(base_url="tcp://127.0.0.1:1", version="1.41", timeout=20.0)) as api:
+        getattr(DockerContainers("shop", {}, Docker(api)), verb)(REF, 45.0)
+    assert asked == [65.0]
 
 
 # ---------------------------------------------------------------- a crash
@@ -344,8 +393,8 @@ def test_only_one_that_runs_can_crash(
 def test_a_daemon_whose_processes_are_not_here_needs_an_init(
     control: DockerContainers, engine: FakeEngine, victim: subprocess.Popen[bytes]
 ) -> None:
-    assert engine.info is not None
-    engine.info["State"]["Pid"] = victim.pid
+    assert engine.container is not None
+    engine.container["State"]["Pid"] = victim.pid
     with pytest.raises(CapabilityMissing, match="not of this machine") as caught:
         control.crash(REF)
     assert "`init: true`" in str(caught.value.hint)

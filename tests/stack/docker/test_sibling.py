@@ -121,3 +121,19 @@ def test_the_published_address_of_the_servers_port() -> None:
     for command in (["--port", "9000"], ["--port=9000"]):
         with pytest.raises(CapabilityMissing, match="publishes port 9000 at no fixed port"):
             sibling.listens_on(own(command))
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:17011"),
+        ("", "http://127.0.0.1:17011"),
+        ("10.0.0.7", "http://10.0.0.7:17011"),
+        ("::", "http://[::1]:17011"),
+        ("fd00::7", "http://[fd00::7]:17011"),
+    ],
+)
+def test_the_url_of_a_published_port(host: str, url: str) -> None:
+    server = own(["--model", "m"])
+    server["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostIp"] = host
+    assert sibling.url_of(*sibling.listens_on(server)) == url

@@ -15,7 +15,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.utils import kwargs_from_env
 
 from vqchaos.errors import StackError
-from vqchaos.stack.docker import facts
+from vqchaos.stack.docker.address import Address, address
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
@@ -45,16 +45,21 @@ class _Api(APIClient):  # type: ignore[misc] # docker-py ships no types
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         if options.get("timeout") is None:
             options["timeout"] = self.timeout
+        # Said with each: else requests prefers REQUESTS_CA_BUNDLE to the certificates of Docker.
+        options.setdefault("verify", self.verify)
         response: requests.Response = super().request(method, url, **options)
         return response
 
 
 class Docker:
-    """One client of one daemon, the one that ``DOCKER_HOST`` names. ``local``: its processes may
-    be processes of this machine. Raises StackError if there is no daemon."""
+    """One client of one daemon: of ``at``, else of the one that the environment names. ``local``:
+    its processes may be processes of this machine. Raises StackError if there is no daemon."""
 
-    def __init__(self, api: Any = None, *, timeout: float = CALL_TIMEOUT) -> None:
-        self.host = facts.host()
+    def __init__(
+        self, api: Any = None, *, timeout: float = CALL_TIMEOUT, at: Address | None = None
+    ) -> None:
+        self._at = at or address()
+        self.host = self._at.host
         self.local = self.host.startswith(("unix://", "http+unix://"))
         self._timeout = timeout
         self.api: Any = self._connect() if api is None else api
@@ -72,7 +77,7 @@ class Docker:
     def _connect(self) -> Any:
         try:
             self._knock()
-            options = kwargs_from_env()
+            options = kwargs_from_env(environment=self._at.env())
             if self.host.startswith("ssh://"):
                 options["use_ssh_client"] = True  # the user's own ssh, with its keys and agents
             return _Api(timeout=self._timeout, **options)

@@ -7,6 +7,7 @@ else uses it: containers are found and driven through the daemon's API.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -17,11 +18,13 @@ from pathlib import Path
 
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack.config import DockerStackFile
+from vqchaos.stack.docker.address import Address, of_stack, read_env
 from vqchaos.text import one_line
 
 LIMIT = 1800.0  # seconds; images may have to be pulled
 # The last: where a registry cannot be reached, 1.29 names the image and then a URL that failed.
 _NO_IMAGE = ("pull access denied", "manifest unknown", "no such image", "pulling ")
+_SERVICE = re.compile(r"[a-zA-Z0-9._-]+")
 _GRACE = 20  # seconds a server has to stop
 
 
@@ -33,10 +36,12 @@ class Compose:
     project: str
     profiles: Sequence[str]
     env: dict[str, str]
+    at: Address
 
     @classmethod
     def of(cls, file: DockerStackFile, stack_file: Path) -> Compose:
-        """Raises UsageError if somebody else runs the project or a file is not there."""
+        """Raises UsageError if somebody else runs the project or a file is not there, or
+        names another daemon than the environment does."""
         if file.compose is None:
             raise UsageError(
                 f"stack '{file.name}' names no `compose` file: somebody else brings it up and down",
@@ -49,14 +54,23 @@ class Compose:
             if not path.is_file():
                 raise UsageError(f"{stack_file}: there is no file {path}")
         env = read_env(folder / file.env_file) if file.env_file is not None else {}
-        return cls(files, file.project, file.profiles, {**env, **file.env})
+        at = of_stack(file, stack_file)
+        return cls(files, file.project, file.profiles, {**env, **file.env}, at)
 
     def up(self, said: Callable[[str], None]) -> None:
         self._run(["up", "-d"], said)
 
-    def down(self, said: Callable[[str], None]) -> None:
-        """All of the project, with its networks and volumes, also what the files do not name."""
-        self._run(["down", "--volumes", "--remove-orphans", "--timeout", str(_GRACE)], said)
+    def down(self, said: Callable[[str], None], *, volumes: bool = False) -> None:
+        """The containers and networks of the files; with ``volumes`` their volumes too. Never
+        containers of services that the files do not name: somebody else's may be among them."""
+        more = ["--volumes"] if volumes else []
+        self._run(["down", *more, "--timeout", str(_GRACE)], said)
+
+    def services(self) -> set[str]:
+        """What the files name. Warnings, which Compose mixes in, are not taken for services."""
+        found: list[str] = []
+        self._run(["config", "--services"], found.append)
+        return {line for line in found if _SERVICE.fullmatch(line)}
 
     def _run(self, words: list[str], said: Callable[[str], None]) -> None:
         command = [*program(), "-p", self.project]
@@ -64,6 +78,7 @@ class Compose:
             command += ["-f", str(path)]
         # By variable: 1.29 takes one --profile only.
         env = {**os.environ, **self.env, "COMPOSE_PROFILES": ",".join(self.profiles)}
+        env = self.at.over(env)
         last: deque[str] = deque(maxlen=8)
         with subprocess.Popen(
             [*command, *words],
@@ -121,17 +136,3 @@ def advice(text: str) -> str:
     if "port is already allocated" in low or "address already in use" in low:
         return "another program has a port of the stack: end it, or change the port"
     return "run the same by hand for more: docker compose -p PROJECT -f FILE up"
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines, as Compose reads them: no quoting, no expansion."""
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise UsageError(f"{path}:{number}: expected NAME=value")
-        found[name.strip()] = value.strip()
-    return found

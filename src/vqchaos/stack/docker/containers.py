@@ -18,16 +18,17 @@ from vqchaos.stack.container_protocols import (
     Attachment,
     ContainerRef,
     ContainerState,
+    DaemonRef,
     Limits,
     MemoryUse,
 )
 from vqchaos.stack.docker import cgroup, facts
 from vqchaos.stack.docker.host import kill_first
 from vqchaos.stack.docker.places import Place, places
-from vqchaos.stack.protocols import Item
 from vqchaos.text import one_line
 
 if TYPE_CHECKING:
+    from vqchaos.stack.docker.address import Address
     from vqchaos.stack.docker.client import Docker
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -48,17 +49,22 @@ Info = Mapping[str, Any]
 class DockerContainers:
     """Implements ``protocols.ContainerControl``. ``services``: role → the Compose services that
     play it, in the order in which replicas are counted. Raises StackError if there is no daemon;
-    ``docker`` is for tests."""
+    ``docker`` is for tests; ``at`` as for ``Docker``."""
 
     def __init__(
-        self, project: str, services: Mapping[str, Sequence[str]], docker: Docker | None = None
+        self,
+        project: str,
+        services: Mapping[str, Sequence[str]],
+        docker: Docker | None = None,
+        *,
+        at: Address | None = None,
     ) -> None:
         # Late: docker-py and requests are slow to import, and few commands need them.
         from vqchaos.stack.docker import client, inside  # noqa: PLC0415
 
         self._project = project
         self._services = services
-        self._docker = docker or client.Docker()
+        self._docker = docker or client.Docker(at=at)
         self._inside = inside.Inside(self._docker)
         self._refuse_missing = inside.refuse_missing
         self._refused, self._gone = client.Refused, client.Gone
@@ -108,8 +114,17 @@ class DockerContainers:
         return cgroup.memory(pid, ref.id)
 
     def ooms(self, ref: ContainerRef, since: float) -> int:
-        filters = json.dumps({"container": [ref.id], "event": ["oom"]})
-        window = {"since": f"{since:.6f}", "until": f"{time.time():.6f}", "filters": filters}
+        return self._events(ref, "oom", since, time.time())
+
+    def signalled(self, ref: ContainerRef, within: float) -> bool:
+        info = self._docker.call(self._docker.api.info, ref.name)
+        now = facts.moment(info["SystemTime"]) or time.time()  # by the daemon's own clock
+        began = self.state(ref).started or 0.0
+        return self._events(ref, "kill", max(now - within, began), now) > 0
+
+    def _events(self, ref: ContainerRef, kind: str, since: float, until: float) -> int:
+        filters = json.dumps({"container": [ref.id], "event": [kind]})
+        window = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": filters}
         api = self._docker.api
         text = self._docker.call(
             lambda: api._result(api._get(api._url("/events"), params=window)),  # noqa: SLF001
@@ -117,25 +132,18 @@ class DockerContainers:
         )  # docker-py's own events() has neither a timeout nor fractions of a second
         return len([line for line in text.splitlines() if line.strip()])
 
+    def identity(self) -> DaemonRef | None:
+        """Which daemon this is; None where it has no id. Up to Docker 23 all daemons of a machine
+        have the same (its key file's): their data folders tell them apart."""
+        info = self._docker.call(self._docker.api.info)
+        if not info.get("ID"):
+            return None
+        found = one_line(f"{info['ID']} {info.get('DockerRootDir', '')}".rstrip(), 400)
+        return DaemonRef(found, self._docker.host)
+
     def version(self) -> str:
         """The daemon's own version."""
         return one_line(self._docker.call(self._docker.api.version)["Version"], 60)
-
-    def of_project(self) -> list[Item]:
-        """Every container, network and volume with the project's label, whatever its role."""
-        filters = {"label": f"{facts.PROJECT}={self._project}"}
-        api = self._docker.api
-        containers = self._docker.call(lambda: api.containers(all=True, filters=filters))
-        networks = self._docker.call(lambda: api.networks(filters=filters))
-        volumes = self._docker.call(lambda: api.volumes(filters=filters))["Volumes"] or []
-        return [
-            *(
-                Item("container", one_line(facts.name_of(c)), one_line(c["State"]))
-                for c in containers
-            ),
-            *(Item("network", one_line(n["Name"])) for n in networks),
-            *(Item("volume", one_line(v["Name"])) for v in volumes),
-        ]
 
     # ------------------------------------------------------------ life and death
 

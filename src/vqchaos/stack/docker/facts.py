@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +16,6 @@ from vqchaos.stack.container_protocols import (
 )
 from vqchaos.text import one_line
 
-SOCKET: Final = "unix:///var/run/docker.sock"
 PROJECT: Final = "com.docker.compose.project"
 SERVICE: Final = "com.docker.compose.service"
 NUMBER: Final = "com.docker.compose.container-number"
@@ -29,11 +27,6 @@ _PERIOD = 100_000  # microseconds, Docker's default
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _STATUSES: Mapping[str, ContainerStatus] = {name: name for name in get_args(ContainerStatus)}
 _NO_NETWORKS = ("host", "none")  # nothing can be taken off these
-
-
-def host() -> str:
-    """The daemon that the environment names."""
-    return os.environ.get("DOCKER_HOST") or SOCKET
 
 
 def name_of(container: Mapping[str, Any]) -> str:

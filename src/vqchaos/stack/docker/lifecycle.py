@@ -9,6 +9,7 @@ from vqchaos.ledger import Ledger
 from vqchaos.stack.docker.compose import Compose
 from vqchaos.stack.docker.stack import DockerStack
 from vqchaos.stack.local.engine_env import Progress
+from vqchaos.stack.protocols import Item
 from vqchaos.stack.status import StackStatus, answer_token
 from vqchaos.units import format_duration
 
@@ -43,12 +44,16 @@ def up(stack: DockerStack, progress: Progress, *, timeout: float = START_LIMIT) 
     progress.step(f"serving {stack.file.model} at {stack.endpoints.client_url}/v1, {took} later")
 
 
-def down(stack: DockerStack, progress: Progress, *, force: bool = False) -> None:
-    """Containers, networks and volumes of the project, and no others; idempotent.
+def down(
+    stack: DockerStack, progress: Progress, *, force: bool = False, volumes: bool = False
+) -> list[Item]:
+    """Containers and networks of the files' services, and whatever carries a label of ours; with
+    ``volumes`` the project's volumes too. Idempotent. Returns what of the project is left alone.
 
     Raises UncleanError if faults are in force, unless ``force``; StackError if something stays.
     """
-    in_force = Ledger(stack.state_dir).in_force()
+    ledger = Ledger(stack.state_dir)
+    in_force = ledger.in_force()
     if in_force and not force:
         names = ", ".join(entry.fault for entry in in_force)
         raise UncleanError(
@@ -58,11 +63,24 @@ def down(stack: DockerStack, progress: Progress, *, force: bool = False) -> None
     compose = Compose.of(stack.file, stack.path)
     stack.docker.version()
     progress.step(f"docker compose down: project {compose.project}")
-    compose.down(progress.detail)
-    left = stack.leftovers()
+    services = compose.services().union(*stack.file.services.by_role().values())
+    things = stack.things
+    things.remove_stand_ins()
+    failed: StackError | None = None
+    try:
+        compose.down(progress.detail, volumes=volumes)
+    except StackError as error:  # 1.29 fails on a network that somebody else's container is on
+        failed = error
+    things.remove_volumes()
+    left, others = things.look(services, volumes=volumes)
     if left:
         named = ", ".join(f"{item.kind} {item.name}" for item in left[:8])
-        raise StackError(f"still there after down: {named}", hint="run `vqchaos down` again")
+        raise failed or StackError(
+            f"still there after down: {named}", hint="run `vqchaos down` again"
+        )
+    for entry in in_force:
+        ledger.undone(entry.id, "forgotten by `down --force`: the stack is gone")
+    return others
 
 
 def status(stack: DockerStack, *, token_timeout: float = 10.0) -> StackStatus:

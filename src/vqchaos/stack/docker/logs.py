@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from vqchaos.stack.container_protocols import ContainerRef
+from vqchaos.stack.docker.address import Address
 from vqchaos.stack.docker.client import Docker, Gone
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.local.state_files import read_json
@@ -32,10 +33,11 @@ def of_run(
     run: Path,
     since: float,
     redact: Callable[[str], str],
+    at: Address | None = None,
 ) -> list[str]:
     """``logs/NAME.log`` in the run's folder for each container of the project's services. See
     ``keep``."""
-    docker = Docker(timeout=SILENCE)
+    docker = Docker(timeout=SILENCE, at=at)
     control = DockerContainers(project, services, docker)
     refs = [ref for role in services for ref in control.find(role)]
     there = {ref.id[:12] for ref in refs}

@@ -48,8 +48,7 @@ class DockerServer:
         return self._containers.daemon
 
     def own_url(self) -> str | None:
-        host, port = self.listens_on()
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+        return sibling.url_of(*self.listens_on())
 
     def listens_on(self) -> tuple[str, int]:
         return sibling.listens_on(self._inspect(self._own()))

@@ -111,6 +111,12 @@ def listens_on(own: Info) -> tuple[str, int]:
     )
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a client of this machine reaches what is published there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _model_place(own: Info, words: Sequence[str]) -> tuple[int, str]:
     """Which word names the model, and what stands before it in that word."""
     for index, word in enumerate(words):

@@ -13,10 +13,11 @@ from vqchaos.clock import Clock, RealClock
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack import reach
 from vqchaos.stack.config import DockerStackFile
-from vqchaos.stack.container_protocols import ContainerControl, ContainerRef
+from vqchaos.stack.container_protocols import ContainerControl, ContainerRef, DaemonRef
+from vqchaos.stack.docker.address import Address, of_stack
 from vqchaos.stack.docker.containers import DockerContainers
-from vqchaos.stack.docker.facts import host
 from vqchaos.stack.docker.processes import DockerProcesses
+from vqchaos.stack.docker.project import ProjectThings
 from vqchaos.stack.inventory import Inventory, Thing
 from vqchaos.stack.local.paths import state_dir_of
 from vqchaos.stack.marked import StandIn
@@ -56,8 +57,8 @@ class DockerStack:
         """Raises UsageError for a daemon elsewhere that the file says nothing of."""
         if self.file.environment is None and self.remote:
             raise UsageError(
-                f"{self.path}: the daemon at {host()} is not of this machine, and the file does "
-                "not say what it runs",
+                f"{self.path}: the daemon at {self.address.host} is not of this machine, and the "
+                "file does not say what it runs",
                 hint="add `environment: test`, staging or production",
             )
         return self.file.environment or "test"
@@ -65,7 +66,12 @@ class DockerStack:
     @property
     def remote(self) -> bool:
         """Is the daemon on another machine?"""
-        return not host().startswith("unix://")
+        return not self.address.host.startswith("unix://")
+
+    @property
+    def address(self) -> Address:
+        """Raises UsageError if the stack's file and the environment name different daemons."""
+        return of_stack(self.file, self.path)
 
     @property
     def state_dir(self) -> Path:
@@ -78,7 +84,7 @@ class DockerStack:
     def missing(self) -> Mapping[Capability, str]:
         lacks = dict(reach.lacks(self.file))
         if self.remote:
-            where = f"the Docker daemon is on another machine ({host()})"
+            where = f"the Docker daemon is on another machine ({self.address.host})"
             lacks[Capability.PROCESSES] = where
             lacks[Capability.STARTUP] = f"{where}, and cannot read what a fault makes here"
             lacks[Capability.MODEL_FILES] = where
@@ -109,10 +115,13 @@ class DockerStack:
     def containers(self) -> ContainerControl:
         return self.docker
 
+    def daemon(self) -> DaemonRef | None:
+        return self.docker.identity()
+
     @cached_property
     def docker(self) -> DockerContainers:
         """One client for the stack's whole life. Raises StackError if there is no daemon."""
-        return DockerContainers(self.file.project, self.file.services.by_role())
+        return DockerContainers(self.file.project, self.file.services.by_role(), at=self.address)
 
     @property
     def processes(self) -> ProcessControl:
@@ -137,7 +146,9 @@ class DockerStack:
     def probe_sources(self) -> ProbeSources:
         by_role = self.file.services.by_role()
         roles = {service: role for role, services in by_role.items() for service in services}
-        return ProbeSources(docker=DockerSource(host(), self.file.project, roles))
+        at = self.address
+        source = DockerSource(at.host, self.file.project, roles, at.certs, at.verify)
+        return ProbeSources(docker=source)
 
     def describe(self) -> dict[str, object]:
         by_role = self.file.services.by_role()
@@ -169,7 +180,8 @@ class DockerStack:
     def keep_logs(self, run: Path, since: float, redact: Callable[[str], str]) -> list[str]:
         from vqchaos.stack.docker import logs  # noqa: PLC0415 (imports docker-py)
 
-        return logs.of_run(self.file.project, self.file.services.by_role(), run, since, redact)
+        roles = self.file.services.by_role()
+        return logs.of_run(self.file.project, roles, run, since, redact, self.address)
 
     def residue(self) -> list[Item]:
         return []  # what a container leaves goes with its cgroup and its namespaces
@@ -178,8 +190,13 @@ class DockerStack:
         return []
 
     def leftovers(self) -> list[Item]:
-        """What of the project is still there: after ``down``, nothing."""
-        return self.docker.of_project()
+        """Whatever carries the project's label, also what ``down`` leaves alone."""
+        ours, others = self.things.look(())
+        return ours + others
+
+    @property
+    def things(self) -> ProjectThings:
+        return ProjectThings(self.docker.daemon, self.file.project)
 
     def inventory(self, before: Inventory | None = None) -> Inventory:
         found = Inventory()

@@ -13,7 +13,7 @@ import psutil
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
-from vqchaos.errors import CapabilityMissing, FaultError, StackError
+from vqchaos.errors import CapabilityMissing, FaultError, StackDown, StackError
 from vqchaos.stack.config import LocalStackFile
 from vqchaos.stack.container_protocols import ContainerControl
 from vqchaos.stack.inventory import Inventory
@@ -153,14 +153,17 @@ class LocalStack:
     def containers(self) -> ContainerControl:
         raise CapabilityMissing(f"{self.name}: {Capability.CONTAINERS}: {_NOT_DOCKERS}")
 
+    def daemon(self) -> None:
+        """No stack of containers."""
+
     def clean_start(self) -> CleanStart:
         """How the stack file wants the server started.
 
-        Raises CapabilityMissing before the first ``up``, which finds the engine.
+        Raises StackDown before the first ``up``, which finds the engine.
         """
         tools = self.tools()
         if tools is None:
-            raise CapabilityMissing("the stack is not up", hint="vqchaos up")
+            raise StackDown("the stack is not up", hint="vqchaos up")
         file = self.file
         ports = self.paths.ports()
         arguments = ["--served-model-name", file.served_model_name]
