@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from tests.fakes import FakeWorld
 
+pytest_plugins = ["pytester"]
 # Hypothesis' deadline is a timed assertion: on a busy machine it fails what is right.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,9 @@ def run(
     no_skip: Annotated[
         bool, typer.Option("--no-skip", help="What the stack cannot do is an error.")
     ] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="… is skipped, also if its file is named.")
+    ] = False,
     keep_residue: Annotated[
         bool, typer.Option("--keep-residue", help="Leave orphans for a closer look.")
     ] = False,
@@ -73,6 +77,8 @@ def run(
     from vqchaos.runner.sets import SetOptions
 
     planned = load_all(files, sets)
+    if skip:
+        planned = [replace(plan, named=False) for plan in planned]
     opened = open_named_stack(stack, sets)
     options = SetOptions(
         out=out,
@@ -122,8 +128,6 @@ def run_set(
     planned: list[Planned], stack: Stack, options: Any, *, as_json: bool = False
 ) -> SetResult:
     """Run with live progress on stderr; verdicts on stdout with ``as_json``."""
-    from dataclasses import replace
-
     from vqchaos.cli.progress import RunProgress
     from vqchaos.clock import RealClock
     from vqchaos.report.terminal import render_set
