@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fast undo live docker crash down install dev clean
+.PHONY: help demo test lint fast undo live docker browser crash down install dev clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ live: dev ## The tests on a real vLLM and a real Toxiproxy alone
 docker: dev ## The tests on a real Docker daemon alone, one stack of real vLLM among them; says what is lacking
 	tools/docker/for_tests.sh
 	$(BIN)/pytest -m docker tests/live tests/test_compose_file.py
+
+browser: dev ## The reports in a headless Chromium (apt install chromium), hostile text in every field
+	$(BIN)/pytest -m browser tests/report/html
 
 install: $(VENV)/.installed
 

@@ -47,8 +47,8 @@ class Judgement:
     """All of verdict.json. Moments are seconds since the run's start, rounded to 1 ms.
 
     ``by_replica`` holds the clients' requests by who answered → phase → outcome → count; what
-    nobody answered is under ``none``. It is empty if no answer named a replica. ``strip`` is the run
-    in a few dozen steps of time (see ``view.strip``)."""
+    nobody answered is under ``none``. It is empty if no answer named a replica. ``strip`` is the
+    run in a few dozen steps of time (see ``view.strip``)."""
 
     schema: int = SCHEMA
     vqchaos_version: str

@@ -109,7 +109,11 @@ def tiles(verdict: Verdict) -> list[dict[str, str]]:
         _recovery_tile(verdict),
         _tile(
             "Outage",
-            "-" if found["outage"] is None else format_duration(found["outage"]),
+            "-"
+            if found["outage"] is None
+            else format_duration(found["outage"])
+            if found["outage"]
+            else "none",
             _longest(found),
             bad=bool(found["outage"]),
         ),

@@ -73,9 +73,9 @@ def _health(run: RunView, end: float) -> list[Span]:
 def _processes(run: RunView, end: float) -> list[tuple[str, list[Span]]]:
     """A lane for each role, or for each container of it: when it lived, when it was stopped."""
     where: dict[int, tuple[str, str]] = {}
-    events: dict[
-        tuple[str, str], list[ProcessStarted | ProcessExited | ProcessStopped]
-    ] = defaultdict(list)
+    events: dict[tuple[str, str], list[ProcessStarted | ProcessExited | ProcessStopped]] = (
+        defaultdict(list)
+    )
     for event in run.processes:
         if isinstance(event, ProcessStarted):
             where[event.pid] = (event.role, event.title if event.source == "docker" else "")
@@ -126,4 +126,4 @@ def _replicas(run: RunView, end: float) -> list[tuple[str, list[Span]]]:
             spans[-1] = (start, event.t, kind, text)
         kind = "good" if event.up else "bad"
         spans.append((event.t, end, kind, event.status or ("in" if event.up else "out")))
-    return [(f"router: {name}", spans) for name, spans in list(out.items())[:_MOST_LANES]]
+    return [(f"→ {name}", spans) for name, spans in list(out.items())[:_MOST_LANES]]

@@ -30,8 +30,7 @@ def set_data(
     """``verdicts`` in the order of ``summary``'s runs; one that is lost is None there and told."""
     folders = [str(run["dir"]) for run in summary["runs"]]
     runs = [
-        _run(v, folder, n)
-        for n, (folder, v) in enumerate(zip(folders, verdicts, strict=False), 1)
+        _run(v, folder, n) for n, (folder, v) in enumerate(zip(folders, verdicts, strict=False), 1)
     ]
     valid = sum(bool(v["valid"]) for v in verdicts)
     passed = sum(v["verdict"] == "pass" for v in verdicts)

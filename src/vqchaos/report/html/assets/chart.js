@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const zero = data.zero ?? 0, end = data.x[data.x.length - 1], left = 78;
+  const zero = data.zero ?? 0, end = data.x[data.x.length - 1], left = 84;
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const font = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
   const xs = data.x.slice(), step = (v) => [...v, null];
@@ -73,7 +73,7 @@
     ctx.restore();
   };
   const before = (u, flags) => {
-    const { ctx, bbox } = u, r = devicePixelRatio, ends = [];
+    const { ctx, bbox } = u, r = devicePixelRatio, groups = [];
     ctx.save();
     for (const mark of data.marks) {
       const x = Math.round(u.valToPos(mark.at, "x", true)) + 0.5;
@@ -82,14 +82,16 @@
       ctx.setLineDash(mark.n === 1 ? [] : [3 * r, 3 * r]);
       ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
       if (!flags) continue;
-      let row = 0;
-      while (ends[row] !== undefined && x - ends[row] < 19 * r) row++;
-      ends[row] = x;
-      const y = bbox.top - (10 + 18 * row) * r;
-      ctx.globalAlpha = 1; ctx.setLineDash([]);
-      ctx.fillStyle = css("--ink"); ctx.beginPath(); ctx.arc(x, y, 8 * r, 0, 7); ctx.fill();
-      ctx.fillStyle = css("--bg"); ctx.font = `600 ${11 * r}px system-ui, sans-serif`;
-      ctx.textAlign = "center"; ctx.textBaseline = "middle"; ctx.fillText(String(mark.n), x, y + 0.5 * r);
+      const near = groups[groups.length - 1];
+      if (near && x - near.to < 22 * r) { near.to = x; near.last = mark.n; } else groups.push({ from: x, to: x, first: mark.n, last: mark.n });
+    }
+    ctx.globalAlpha = 1; ctx.setLineDash([]); ctx.textAlign = "center"; ctx.textBaseline = "middle";
+    ctx.font = `600 ${11 * r}px system-ui, sans-serif`;
+    for (const g of groups) { // marks that lie close share one flag
+      const text = g.first === g.last ? String(g.first) : `${g.first}–${g.last}`, x = (g.from + g.to) / 2;
+      const w = Math.max(17 * r, ctx.measureText(text).width + 10 * r), y = bbox.top - 11 * r;
+      ctx.fillStyle = css("--ink"); ctx.beginPath(); ctx.roundRect(x - w / 2, y - 8.5 * r, w, 17 * r, 8.5 * r); ctx.fill();
+      ctx.fillStyle = css("--bg"); ctx.fillText(text, x, y + 0.5 * r);
     }
     ctx.restore();
   };
@@ -155,11 +157,10 @@
   const latency = () => {
     const all = [...data.ttft_p50, ...data.e2e_p95, ...data.e2e_p50, ...data.dots.y].filter((v) => v > 0);
     const low = Math.max(1e-3, Math.min(...all, 1)), high = Math.max(...all, 0.1);
-    const range = [10 ** Math.floor(Math.log10(low) * 2 - 0.01) ** 1, 0];
-    range[0] = low / 1.6; range[1] = high * 1.6;
+    const range = [low / 1.6, high * 1.6];
     const line = (name, dash, width) => ({ scale: "y", stroke: () => css(name), width, dash, paths: stepped, points: { show: false }, spanGaps: false });
     make("chart-latency", 250, {
-      top: 48, flags: true, scale: { distr: 3, log: 10, range: () => range },
+      top: 26, flags: true, scale: { distr: 3, log: 10, range: () => range },
       y: { values: (u, vs) => vs.map((v) => (v === null || ![1, 2, 5].includes(+(v / 10 ** Math.floor(Math.log10(v) + 1e-9)).toFixed(3)) ? null : seconds(v))), filter: (u, vs) => vs },
       series: [line("--blue", undefined, 2), line("--blue", [4, 3], 1.25), line("--pink", undefined, 2), line("--pink", [4, 3], 1.25)],
       draw: [(u) => {
