@@ -280,8 +280,8 @@ def judge_folder(
     """Judge a run where it lies, offline; the content of verdict.json.
 
     ``experiment_file`` brings other checks than the run's own. With ``save`` verdict.json,
-    report.html, junit.xml, summary.md and metrics.prom are written anew. Raises UsageError if the folder holds
-    no history that can be read, InvalidFile for an experiment that is not in order.
+    report.html, junit.xml, summary.md and metrics.prom are written anew. Raises UsageError if the
+    folder holds no history that can be read, InvalidFile for an experiment that is not in order.
     """
     from vqchaos.experiment.files import load_experiment  # noqa: PLC0415 - YAML only comes in here
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from vqchaos.history.events import PHASES, PILOT, StartAttempt
@@ -199,6 +200,8 @@ def chart(verdict: Verdict, run: RunView) -> dict[str, Any]:
         )
     borders = edges(end, len(requests) / end, focus)
     found = series(requests, borders)
+    for outcome in found["outcomes"]:
+        del outcome["counts"]  # the chart draws rates: its intervals differ
     return {
         "x": borders,
         "zero": zero,
@@ -225,13 +228,12 @@ def _table(run: RunView, requests: Sequence[Any], end: float) -> dict[str, Any]:
     found = series(requests, borders)
     names = [o["name"] for o in found["outcomes"]]
     rows = []
-    for n, (start, stop) in enumerate(zip(borders, borders[1:], strict=False)):
-        sent = [round(o["rate"][n] * (stop - start)) for o in found["outcomes"]]
+    for n, (start, _) in enumerate(pairwise(borders)):
         rows.append(
             {
                 "from": start,
                 "phase": run.sent_in(start),
-                "counts": sent,
+                "counts": [o["counts"][n] for o in found["outcomes"]],
                 "ttft_p50": quantity(found["ttft_p50"][n], "s"),
                 "ttft_p95": quantity(found["ttft_p95"][n], "s"),
                 "e2e_p95": quantity(found["e2e_p95"][n], "s"),

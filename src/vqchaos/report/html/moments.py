@@ -38,9 +38,11 @@ def moments(run: RunView) -> tuple[list[dict[str, Any]], int]:
     what probes saw before it is the run's ordinary life."""
     since = run.first_injection or 0.0
     found = [*_of_faults(run), *_of_health(run, since)]
-    for event in run.events:
-        if event.t >= since and (told := _told(event)) is not None:
-            found.append((event.t, *told))
+    found += [
+        (event.t, *told)
+        for event in run.events
+        if event.t >= since and (told := _told(event)) is not None
+    ]
     found.sort(key=lambda m: m[0])
     kept = found[:_MOST]
     rows = [{"at": round(at, 3), "kind": kind, "text": text} for at, kind, text in kept]

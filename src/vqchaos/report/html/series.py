@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from vqchaos.history.events import OUTCOMES, Request
@@ -42,7 +43,7 @@ def edges(until: float, rate: float, focus: Span | None) -> list[float]:
 
 def series(requests: Sequence[Request], borders: Sequence[float]) -> dict[str, Any]:
     """For each interval, by the moment of sending: quantiles of the successes' time to the first
-    token and to the end in seconds, and requests a second by outcome."""
+    token and to the end in seconds, and the requests by outcome, counted and a second."""
     last = len(borders) - 2
     first: dict[int, list[float]] = defaultdict(list)
     whole: dict[int, list[float]] = defaultdict(list)
@@ -56,7 +57,7 @@ def series(requests: Sequence[Request], borders: Sequence[float]) -> dict[str, A
                 first[place].append(value)
     known = [o for o in reversed(OUTCOMES) if o in counts]
     names = [*known, *sorted(counts.keys() - set(known))]
-    widths = [b - a for a, b in zip(borders, borders[1:], strict=False)]
+    widths = [b - a for a, b in pairwise(borders)]
     return {
         "ttft_p50": _quantiles(first, last, 0.5),
         "ttft_p95": _quantiles(first, last, 0.95),
@@ -66,6 +67,7 @@ def series(requests: Sequence[Request], borders: Sequence[float]) -> dict[str, A
             {
                 "name": name,
                 "total": sum(counts[name]),
+                "counts": counts[name],
                 "rate": [round(n / w, 2) for n, w in zip(counts[name], widths, strict=True)],
             }
             for name in names

@@ -62,7 +62,7 @@ def family(verdict: Verdict) -> str:
 
 
 def card(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Fault family × property: the worst that the checks of valid runs said, and of how many."""
+    """Fault family by property: the worst that the checks of valid runs said, and of how many."""
     rows = []
     for name in sorted({family(v) for v in verdicts}):
         group = [v for v in verdicts if family(v) == name]
