@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fast undo live docker crash bench down install dev clean
+.PHONY: help demo test lint fast undo live docker browser crash bench down install dev clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ bench: dev ## vqchaos beside Locust, aiperf and Chaos Toolkit on this machine: t
 	PYTHONPATH=src:. $(BIN)/python benchmarks/observer_accuracy.py
 	PYTHONPATH=src:. $(BIN)/python benchmarks/validation.py
 	$(BIN)/python benchmarks/startup.py --chaos .bench/chaos/bin/chaos
+
+browser: dev ## The reports in a headless Chromium (apt install chromium), hostile text in every field
+	$(BIN)/pytest -m browser tests/report/html
 
 install: $(VENV)/.installed
 

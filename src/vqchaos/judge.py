@@ -20,6 +20,7 @@ from vqchaos.report.files import write_run
 from vqchaos.report.verdict import CheckRow, FaultRow, Judgement
 from vqchaos.summary import judge_set
 from vqchaos.view import RunView
+from vqchaos.view.strip import strip
 from vqchaos.view.validity import golden_mismatches, reactions, void_reasons
 
 if TYPE_CHECKING:
@@ -43,7 +44,17 @@ def judge(
     ``stack`` is stack.json's content, for its digest. ``today`` decides which ``known:`` have
     expired: by default the day (UTC) on which the run started.
     """
-    run = RunView(events, experiment)
+    return judge_view(RunView(events, experiment), experiment, stack=stack, today=today)
+
+
+def judge_view(
+    run: RunView,
+    experiment: Experiment,
+    *,
+    stack: Mapping[str, Any] | None = None,
+    today: date | None = None,
+) -> Judgement:
+    """As ``judge``, of a history that is sorted out already."""
     started = run.started
     if today is None:
         wall = 0.0 if started is None else started.started_wall
@@ -83,6 +94,7 @@ def judge(
         outcomes=run.outcomes(),
         latency=_latency(run),
         by_replica=run.by_replica(),
+        strip=strip(run),
         findings=findings,
         leftovers=run.leftovers,
         residue=run.residue or [],
@@ -268,8 +280,8 @@ def judge_folder(
     """Judge a run where it lies, offline; the content of verdict.json.
 
     ``experiment_file`` brings other checks than the run's own. With ``save`` verdict.json,
-    junit.xml, summary.md and metrics.prom are written anew. Raises UsageError if the folder holds
-    no history that can be read, InvalidFile for an experiment that is not in order.
+    report.html, junit.xml, summary.md and metrics.prom are written anew. Raises UsageError if the
+    folder holds no history that can be read, InvalidFile for an experiment that is not in order.
     """
     from vqchaos.experiment.files import load_experiment  # noqa: PLC0415 - YAML only comes in here
 
@@ -283,9 +295,10 @@ def judge_folder(
     if experiment_file is not None:
         checks = load_experiment(experiment_file).checks
         experiment = experiment.model_copy(update={"checks": checks})
-    verdict = judge(events, experiment, stack=_stack(folder)).as_dict()
+    run = RunView(events, experiment)
+    verdict = judge_view(run, experiment, stack=_stack(folder)).as_dict()
     if save:
-        write_run(folder, verdict)
+        write_run(folder, verdict, run)
     return verdict
 
 

@@ -1,4 +1,4 @@
-"""``judge`` and ``golden``."""
+"""``judge``, ``report`` and ``golden``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from vqchaos.errors import UsageError
 
 def register(app: typer.Typer) -> None:
     add_command(app, judge)
+    add_command(app, report)
     add_command(app, golden)
 
 
@@ -48,6 +49,21 @@ def judge(
     else:
         console().print(render_run(verdict, run))
     raise typer.Exit(int(verdict["exit_code"]))
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a set's.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write the page there, and nothing else."),
+    ] = None,
+) -> None:
+    """Offline, from the verdict that the run has: `vqchaos judge --save` gives it another. A run
+    gets report.html, junit.xml, summary.md and metrics.prom; a set index.html, junit.xml and
+    summary.md."""
+    from vqchaos.cli.saved import render
+
+    print(render(run, out))
 
 
 def golden(

@@ -167,6 +167,7 @@ def run_set(
         sys.stdout = None
     if result.folder is not None:
         say(f"summary: {result.folder}/summary.json")
+        say(f"report: {result.folder}/index.html")
     return result
 
 

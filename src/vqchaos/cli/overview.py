@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Afterwards",
         (
             ("judge", "Judge a saved run again, offline, also with edited checks."),
+            ("report", "Render a saved run's or set's reports again, offline."),
             ("golden", "Write the canary's known answers for a model."),
         ),
     ),

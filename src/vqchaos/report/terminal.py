@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from vqchaos.report import sparkline
 from vqchaos.report.markdown import not_passed, set_recovery
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
@@ -48,6 +49,8 @@ def render_run(verdict: Verdict, folder: Path | None = None) -> RenderableType:
         parts += [_bullet(reason, "yellow") for reason in verdict["void_reasons"]]
         parts.append(Text(""))
     parts += _recovery(verdict)
+    if (served := sparkline.render(verdict)) is not None:
+        parts += [served, Text("")]
     if verdict["checks"]:
         parts += [_checks(verdict), Text("")]
     if verdict["outcomes"]:
@@ -59,7 +62,8 @@ def render_run(verdict: Verdict, folder: Path | None = None) -> RenderableType:
         parts += [_bullet(f"{f['kind']}: {f['text']}", "") for f in verdict["findings"]]
         parts.append(Text(""))
     if folder is not None:
-        parts.append(Text(f"{folder}/", style="dim", no_wrap=True, overflow="ellipsis"))
+        page = "report.html" if (folder / "report.html").is_file() else ""
+        parts.append(Text(f"{folder}/{page}", style="dim", no_wrap=True, overflow="ellipsis"))
     return Group(*parts)
 
 

@@ -47,7 +47,8 @@ class Judgement:
     """All of verdict.json. Moments are seconds since the run's start, rounded to 1 ms.
 
     ``by_replica`` holds the clients' requests by who answered → phase → outcome → count; what
-    nobody answered is under ``none``. It is empty if no answer named a replica."""
+    nobody answered is under ``none``. It is empty if no answer named a replica. ``strip`` is the
+    run in a few dozen steps of time (see ``view.strip``)."""
 
     schema: int = SCHEMA
     vqchaos_version: str
@@ -72,6 +73,7 @@ class Judgement:
     outcomes: dict[str, dict[str, dict[str, int]]]
     latency: dict[str, dict[str, dict[str, float | None]]]
     by_replica: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    strip: dict[str, Any] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
     leftovers: list[dict[str, str]] = field(default_factory=list)
     residue: list[dict[str, str]] = field(default_factory=list)

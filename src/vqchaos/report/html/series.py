@@ -1,0 +1,101 @@
+"""The chart's figures: requests gathered into intervals of time, finer around the fault. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from vqchaos.history.events import OUTCOMES, Request
+from vqchaos.stats import quantile_sorted
+from vqchaos.view import sent_at, ttft
+
+Span = tuple[float, float]
+_LADDER = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+COARSE, FINE = 240, 300  # intervals of the whole run at most, and of the time around the fault
+DOTS = 2500  # requests drawn one by one at most
+_A_FEW = 3.0  # requests in an interval on average: fewer would make noise of a steady rate
+
+
+def step_for(seconds: float, steps: int, rate: float) -> float:
+    """The smallest round step with at most so many steps and a few requests in each."""
+    least = max(seconds / steps, _A_FEW / rate if rate else 0.0)
+    return next((s for s in _LADDER if s >= least), _LADDER[-1] * (1 + int(least // _LADDER[-1])))
+
+
+def edges(until: float, rate: float, focus: Span | None) -> list[float]:
+    """The borders of the intervals from 0 to ``until``, one more than there are intervals."""
+    coarse = step_for(until, COARSE, rate)
+    fine, near = coarse, (0.0, 0.0)
+    if focus is not None:
+        near = (focus[0] // coarse * coarse, (focus[1] // coarse + 1) * coarse)
+        fine = min(coarse, step_for(near[1] - near[0], FINE, rate))
+    out, at = [0.0], 0
+    while out[-1] < until:
+        start = at * coarse
+        parts = round(coarse / fine) if near[0] <= start < near[1] else 1
+        out += [round(start + coarse * n / parts, 3) for n in range(1, parts + 1)]
+        at += 1
+    return out
+
+
+def series(requests: Sequence[Request], borders: Sequence[float]) -> dict[str, Any]:
+    """For each interval, by the moment of sending: quantiles of the successes' time to the first
+    token and to the end in seconds, and the requests by outcome, counted and a second."""
+    last = len(borders) - 2
+    first: dict[int, list[float]] = defaultdict(list)
+    whole: dict[int, list[float]] = defaultdict(list)
+    counts: dict[str, list[int]] = {}
+    for request in requests:
+        place = min(last, max(0, bisect_right(borders, sent_at(request)) - 1))
+        counts.setdefault(request.outcome, [0] * (last + 1))[place] += 1
+        if request.outcome == "ok":
+            whole[place].append(request.ended - sent_at(request))
+            if (value := ttft(request)) is not None:
+                first[place].append(value)
+    known = [o for o in reversed(OUTCOMES) if o in counts]
+    names = [*known, *sorted(counts.keys() - set(known))]
+    widths = [b - a for a, b in pairwise(borders)]
+    return {
+        "ttft_p50": _quantiles(first, last, 0.5),
+        "ttft_p95": _quantiles(first, last, 0.95),
+        "e2e_p50": _quantiles(whole, last, 0.5),
+        "e2e_p95": _quantiles(whole, last, 0.95),
+        "outcomes": [
+            {
+                "name": name,
+                "total": sum(counts[name]),
+                "counts": counts[name],
+                "rate": [round(n / w, 2) for n, w in zip(counts[name], widths, strict=True)],
+            }
+            for name in names
+        ],
+    }
+
+
+def dots(requests: Sequence[Request], most: int = DOTS) -> dict[str, Any]:
+    """Single successes: when each was sent and when its first token came after that. Of more than
+    ``most``, every n-th, which ``every`` says."""
+    good = [(sent_at(r), t) for r in requests if r.outcome == "ok" and (t := ttft(r)) is not None]
+    every = max(1, -(-len(good) // most))
+    kept = good[::every]
+    return {
+        "every": every,
+        "x": [round(at, 2) for at, _ in kept],
+        "y": [_short(value) for _, value in kept],
+    }
+
+
+def _quantiles(found: dict[int, list[float]], last: int, share: float) -> list[float | None]:
+    out: list[float | None] = []
+    for place in range(last + 1):
+        value = quantile_sorted(sorted(found.get(place, [])), share)
+        out.append(None if value is None else _short(value))
+    return out
+
+
+def _short(value: float) -> float:
+    """Three digits are all that a chart shows."""
+    return float(f"{value:.3g}")
