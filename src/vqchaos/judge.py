@@ -18,6 +18,7 @@ from vqchaos.recovery import Recovery, recover
 from vqchaos.recovery.figures import share_of_pilot
 from vqchaos.report.files import write_run
 from vqchaos.report.verdict import CheckRow, FaultRow, Judgement
+from vqchaos.stats import samples_for
 from vqchaos.summary import judge_set
 from vqchaos.view import RunView
 from vqchaos.view.validity import golden_mismatches, reactions, void_reasons
@@ -237,11 +238,16 @@ def _latency(run: RunView) -> dict[str, dict[str, dict[str, float | None]]]:
             if found.count:
                 out.setdefault(name, {})[phase] = {
                     "ttft_p50": _rounded(found.ttft_p50, 4),
-                    "ttft_p95": _rounded(found.ttft_p95, 4),
-                    "itl_p95": _rounded(found.itl_p95, 4),
-                    "e2e_p95": _rounded(found.e2e_p95, 4),
+                    "ttft_p95": _of_enough(found.ttft_p95, found.count),
+                    "itl_p95": _of_enough(found.itl_p95, found.gaps),
+                    "e2e_p95": _of_enough(found.e2e_p95, found.count),
                 }
     return out
+
+
+def _of_enough(p95: float | None, count: int) -> float | None:
+    """A p95 of fewer values than it takes is only the highest of them: not given."""
+    return _rounded(p95, 4) if count >= samples_for(0.95) else None
 
 
 def _rounded(value: float | None, digits: int = 3) -> float | None:

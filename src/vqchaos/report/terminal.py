@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from vqchaos.report.markdown import not_passed, set_recovery
+from vqchaos.report.markdown import not_passed
+from vqchaos.report.spread import set_recovery
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
 from vqchaos.units import format_duration

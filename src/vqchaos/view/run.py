@@ -33,7 +33,7 @@ from vqchaos.history.events import (
     StartAttempt,
 )
 from vqchaos.scenario import Scenario
-from vqchaos.stats import quantile
+from vqchaos.stats import quantile, samples_for
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
@@ -382,9 +382,12 @@ class RunView:
         return self.all(Note)
 
     @cached_property
-    def lag_p99(self) -> float | None:
-        """Of the observer's own timers, from the baseline on."""
+    def lag(self) -> tuple[float, str] | None:
+        """(how late, statistic) of the observer's own timers from the baseline on: the p99, of
+        fewer samples than that takes the highest."""
         span = self.phase("baseline")
         since = span.start if span is not None else 0.0
         late = [s for e in self.all(LagProbe) if e.t >= since for s in e.samples]
-        return quantile(late, 0.99)
+        if len(late) < samples_for(0.99):
+            return (max(late), f"highest of {len(late)}") if late else None
+        return (quantile(late, 0.99) or 0.0, "p99")
