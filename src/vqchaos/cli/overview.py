@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Afterwards",
         (
             ("judge", "Judge a saved run again, offline, also with edited checks."),
+            ("compare", "Has NEW regressed against BASE? Two sets, offline; never guesses."),
             ("golden", "Write the canary's known answers for a model."),
         ),
     ),
