@@ -13,7 +13,7 @@ from vqchaos import __version__
 from vqchaos.checks.base import Check, Result, Verdict, worst
 from vqchaos.errors import ExitCode, UsageError
 from vqchaos.history.events import PHASES, PILOT, Event
-from vqchaos.history.store import HistoryError, read
+from vqchaos.history.store import HistoryError, read, uncollected
 from vqchaos.recovery import Recovery, recover
 from vqchaos.recovery.figures import share_of_pilot
 from vqchaos.report.files import write_run
@@ -289,7 +289,8 @@ def judge_folder(
     if experiment_file is not None:
         checks = load_experiment(experiment_file).checks
         experiment = experiment.model_copy(update={"checks": checks})
-    verdict = judge(events, experiment, stack=_stack(folder)).as_dict()
+    with uncollected():
+        verdict = judge(events, experiment, stack=_stack(folder)).as_dict()
     if save:
         write_run(folder, verdict)
     return verdict

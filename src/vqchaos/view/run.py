@@ -41,6 +41,7 @@ from vqchaos.view.replicas import Counts, answered_by
 from vqchaos.view.replicas import counts as counts_by_replica
 from vqchaos.view.replicas import names as names_of_replicas
 from vqchaos.view.requests import Figures, figures, order, sent_at, stalled_at, trouble_at, ttft
+from vqchaos.view.tokens import token_moments
 
 E = TypeVar("E", bound=Event)
 _NO_SERVICE = frozenset({"misrouted", "corrupted", "malformed"})  # tokens, but not an answer
@@ -312,18 +313,9 @@ class RunView:
         return None if value is None else (value, "median")
 
     @cached_property
-    def tokens(self) -> list[float]:
+    def tokens(self) -> Sequence[float]:
         """Every moment at which a client or the pilot got a valid token, in order."""
-        moments: list[float] = []
-        for request in self.requests:
-            if request.outcome in _NO_SERVICE:
-                continue
-            if request.tokens:
-                moments.extend(request.tokens)
-            elif request.first_token is not None:
-                moments.append(request.first_token)
-        moments.sort()
-        return moments
+        return token_moments(r for r in self.requests if r.outcome not in _NO_SERVICE)
 
     # ------------------------------------------------------------ probes
 
