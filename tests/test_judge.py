@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from vqchaos.history.events import (
 )
 from vqchaos.history.store import Writer
 from vqchaos.judge import judge, judge_folder, judge_set
+from vqchaos.report.spread import set_recovery
 from vqchaos.report.verdict import Judgement
 
 PASSES = {"type": "no_residue"}
@@ -318,11 +320,62 @@ def test_unclean_and_interrupted_runs_decide_the_exit_code(code: int) -> None:
 
 
 def test_the_spread_of_a_set() -> None:
-    found = of(*(verdict(float(s)) for s in (50, 52, 58, 60, 80)))["recovery"]
-    assert (found["n"], found["void"], found["censored"]) == (5, 0, 0)
-    assert (found["median"], found["mean"]) == (58.0, 60.0)
+    found = of(*(verdict(float(s)) for s in (50, 52, 58, 60, 66, 80)))["recovery"]
+    assert (found["n"], found["void"], found["censored"]) == (6, 0, 0)
+    assert (found["median"], found["mean"]) == (59.0, 61.0)
     low, high = found["interval"]
-    assert 50 <= low <= 58 <= high <= 80
+    assert 50 <= low <= 59 <= high <= 80
+    assert found["repeats"]["precision"] == 10.0
+    assert found["repeats"]["more"] > 0
+    assert found["first"] is None
+
+
+def test_too_few_runs_have_no_interval_but_say_how_many_make_one() -> None:
+    found = of(*(verdict(float(s)) for s in (50, 52, 58, 60)))["recovery"]
+    assert (found["median"], found["interval"]) == (55.0, None)
+    assert found["repeats"] == {"precision": None, "more": 2}
+
+
+def test_runs_that_are_all_the_same_need_no_more() -> None:
+    assert of(*(verdict(10.0) for _ in range(8)))["recovery"]["repeats"] is None
+
+
+def test_a_cold_first_run_is_told_apart_and_never_dropped() -> None:
+    found = of(*(verdict(float(s)) for s in (90, 50, 51, 52, 53, 54, 55)))
+    assert [row["first"] for row in found["runs"]] == [True] + [False] * 6
+    recovery = found["recovery"]
+    assert recovery["first"] == {"recovery_time": 90.0, "censored": False}
+    assert (recovery["n"], recovery["median"]) == (6, 52.5)
+    assert "the first run apart, as it differs from all others: 1m30s" in set_recovery(found)
+
+
+@pytest.mark.parametrize(
+    "seconds", [(58, 50, 51, 52, 53, 54, 55), (90, 50, 51, 52, 53), (50, 51, 90, 52, 53, 54)]
+)
+def test_a_first_run_like_the_others_or_of_too_few_counts_with_them(
+    seconds: tuple[int, ...],
+) -> None:
+    found = of(*(verdict(float(s)) for s in seconds))["recovery"]
+    assert found["first"] is None
+    assert found["n"] == len(seconds)
+
+
+def test_a_set_says_what_more_runs_would_buy() -> None:
+    found = of(*(verdict(float(s)) for s in (38, 40, 41, 42, 43, 46)), VOID)
+    said = set_recovery(found)
+    assert said.startswith("n = 6, median 41.5s (95 % interval 38s to 46s), MTTR 41.7s, 1 void; ")
+    assert re.search(r"for ±2s about \d+ more runs$", said)
+    few = of(verdict(10.0), verdict(12.0))
+    assert set_recovery(few).endswith("; 4 more runs for an interval")
+
+
+def test_a_p95_of_few_answers_is_not_given() -> None:
+    found = judge(killed().build(), experiment()).as_dict()
+    assert found["latency"]["clients"]["baseline"]["ttft_p95"] is not None
+    few = judge(World(rate=1.5).inject().build(), experiment()).as_dict()
+    figures = few["latency"]["clients"]["baseline"]
+    assert (figures["ttft_p95"], figures["e2e_p95"]) == (None, None)
+    assert figures["ttft_p50"] is not None
 
 
 def test_void_runs_are_counted_and_not_used() -> None:
@@ -333,7 +386,7 @@ def test_void_runs_are_counted_and_not_used() -> None:
 def test_censored_runs_leave_a_kaplan_meier_median_and_no_mean() -> None:
     found = of(verdict(10.0), verdict(12.0), verdict(60.0, censored=True))["recovery"]
     assert (found["censored"], found["median"], found["mean"]) == (1, 12.0, None)
-    never = of(verdict(10.0), *(verdict(60.0, censored=True) for _ in range(3)))["recovery"]
+    never = of(verdict(10.0), *(verdict(60.0, censored=True) for _ in range(5)))["recovery"]
     assert never["median"] is None
     assert never["interval"][1] is None
 
@@ -348,7 +401,7 @@ def test_summary_json_has_the_keys_of_the_design() -> None:
     found = of(verdict(), skipped=[{"experiment": "gpu", "reason": "no GPU"}])
     assert {"schema", "runs", "recovery", "verdict", "exit_code"} <= set(found)
     assert found["runs"] == [
-        {"dir": "run-0", "experiment": "toy", "verdict": "pass", "valid": True}
+        {"dir": "run-0", "experiment": "toy", "verdict": "pass", "valid": True, "first": True}
     ]
     assert found["skipped"] == [{"experiment": "gpu", "reason": "no GPU"}]
     json.dumps(found, allow_nan=False)

@@ -15,6 +15,7 @@ from vqchaos.history.events import (
     ContainerEvent,
     Event,
     FaultInjected,
+    MetricsProbe,
     PhaseEnded,
     PhaseStarted,
     ProcessExited,
@@ -677,3 +678,24 @@ def test_a_late_request_of_the_baseline_changes_what_is_slow_for_the_watch_too()
     assert states[len(fault) + len(after) - 1] is None
     assert states[-1] == pytest.approx(13.8)
     assert states[-1] == recover(RunView([*base, *events], experiment())).recovered_at
+
+
+def cached(t: float, queries: float, hits: float) -> MetricsProbe:
+    return MetricsProbe(
+        t=t, values={"prefix_cache_queries_total": queries, "prefix_cache_hits_total": hits}
+    )
+
+
+def test_the_cache_is_warm_when_it_is_hit_as_in_the_baseline() -> None:
+    world = killed().add(cached(3, 1000, 600), cached(11, 2000, 1200))  # 60 %
+    world.add(cached(31, 100, 0), cached(32, 200, 30), cached(33, 300, 90), cached(34, 400, 150))
+    stage = recover(RunView(world.build(), experiment())).phases["cache_warm"]
+    assert stage is not None
+    assert stage.at == 33
+    assert stage.source == "vLLM's metrics: 60% of prompt tokens from the prefix cache, 60% before"
+
+
+def test_a_cache_that_nobody_used_or_saw_is_not_called_warm() -> None:
+    unused = killed().add(cached(3, 0, 0), cached(11, 500, 0), cached(33, 9, 9), cached(34, 19, 19))
+    for world in (killed(), unused):
+        assert recover(RunView(world.build(), experiment())).phases["cache_warm"] is None

@@ -223,7 +223,7 @@ def test_void_when_nothing_was_injected() -> None:
 
 
 def test_void_when_the_observer_was_late() -> None:
-    world = World().inject().add(LagProbe(t=15, samples=[0.001] * 50 + [0.3] * 5))
+    world = World().inject().add(LagProbe(t=15, samples=[0.001] * 80 + [0.3] * 5))
     assert "lag p99 300ms, at most 100ms" in reasons(world)
     assert not reasons(world, observer={"max_lag": "1s"})
 
@@ -313,3 +313,8 @@ def test_of_a_fault_s_several_times_the_worst_is_told() -> None:
     assert failed.revert_failed == "the world is not as it was before"
     [mended] = fault_records([*both, undone(6, "r.0", "no"), undone(7, "r.0", "none")])
     assert not mended.in_force
+
+
+def test_no_p99_is_made_of_few_samples() -> None:
+    world = World().inject().add(LagProbe(t=15, samples=[0.001] * 20 + [0.3]))
+    assert "lag highest of 41 300ms, at most 100ms" in reasons(world)

@@ -13,11 +13,12 @@ from vqchaos import __version__
 from vqchaos.checks.base import Check, Result, Verdict, worst
 from vqchaos.errors import ExitCode, UsageError
 from vqchaos.history.events import PHASES, PILOT, Event
-from vqchaos.history.store import HistoryError, read
+from vqchaos.history.store import HistoryError, read, uncollected
 from vqchaos.recovery import Recovery, recover
 from vqchaos.recovery.figures import share_of_pilot
 from vqchaos.report.files import write_run
 from vqchaos.report.verdict import CheckRow, FaultRow, Judgement
+from vqchaos.stats import samples_for
 from vqchaos.summary import judge_set
 from vqchaos.view import RunView
 from vqchaos.view.strip import strip
@@ -249,11 +250,16 @@ def _latency(run: RunView) -> dict[str, dict[str, dict[str, float | None]]]:
             if found.count:
                 out.setdefault(name, {})[phase] = {
                     "ttft_p50": _rounded(found.ttft_p50, 4),
-                    "ttft_p95": _rounded(found.ttft_p95, 4),
-                    "itl_p95": _rounded(found.itl_p95, 4),
-                    "e2e_p95": _rounded(found.e2e_p95, 4),
+                    "ttft_p95": _of_enough(found.ttft_p95, found.count),
+                    "itl_p95": _of_enough(found.itl_p95, found.gaps),
+                    "e2e_p95": _of_enough(found.e2e_p95, found.count),
                 }
     return out
+
+
+def _of_enough(p95: float | None, count: int) -> float | None:
+    """A p95 of fewer values than it takes is only the highest of them: not given."""
+    return _rounded(p95, 4) if count >= samples_for(0.95) else None
 
 
 def _rounded(value: float | None, digits: int = 3) -> float | None:
@@ -295,8 +301,9 @@ def judge_folder(
     if experiment_file is not None:
         checks = load_experiment(experiment_file).checks
         experiment = experiment.model_copy(update={"checks": checks})
-    run = RunView(events, experiment)
-    verdict = judge_view(run, experiment, stack=_stack(folder)).as_dict()
+    with uncollected():
+        run = RunView(events, experiment)
+        verdict = judge_view(run, experiment, stack=_stack(folder)).as_dict()
     if save:
         write_run(folder, verdict, run)
     return verdict

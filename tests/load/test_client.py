@@ -102,7 +102,7 @@ def test_outcome(
     if outcome == "ok":
         assert request.sent <= (request.first_byte or 0) <= (request.first_token or 0)
         assert request.first_token == request.tokens[0]
-        assert request.tokens == sorted(request.tokens)
+        assert list(request.tokens) == sorted(request.tokens)
         assert request.completion_tokens == 6
         full = stream and behaviour != "silent"
         assert len(request.tokens) == (6 if full else 1)

@@ -13,7 +13,7 @@ def test_a_run() -> None:
     assert text.startswith("## ❌ toy: fail")
     assert "| ✗ fail | recovery\\_time | 18.1s | 15s | 18.1s after" in text
     assert "injected 0.0 → detected +0.1 →" in text
-    assert "| clients | fault | 82 | 2 | 80 refused | 100ms | 100ms |" in text
+    assert "| clients | fault | 82 | 2 | 80 refused | 100ms | - |" in text
 
 
 def test_a_void_run() -> None:

@@ -35,6 +35,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("judge", "Judge a saved run again, offline, also with edited checks."),
             ("report", "Render a saved run's or set's reports again, offline."),
+            ("compare", "Has NEW regressed against BASE? Two sets, offline; never guesses."),
             ("golden", "Write the canary's known answers for a model."),
         ),
     ),

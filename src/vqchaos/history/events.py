@@ -10,6 +10,8 @@ Phases, in order: warmup, baseline, fault, recovery, settle. A quiet canary lies
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -100,7 +102,7 @@ class Request(Event):
     sent: float | None
     first_byte: float | None
     first_token: float | None
-    tokens: list[float] = field(default_factory=list)
+    tokens: Sequence[float] = ()
     ended: float
     deadline: float  # seconds the request was given
     outcome: str
@@ -111,6 +113,9 @@ class Request(Event):
     excerpt: str = ""  # start of the text or error body, at most 120 characters, data only
     replica: str | None = None  # who answered, as the stack's `replica_header` said
     mixed: str | None = None  # of a stream: the sign of a second answer in it; empty: none
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", array("d", self.tokens))  # a quarter of a list's memory
 
     @property
     def known(self) -> float:
@@ -167,7 +172,10 @@ class LagProbe(Event):
     """How late the observer's own timers fired since the last one, seconds each."""
 
     type: ClassVar[str] = "probe.lag"
-    samples: list[float]
+    samples: Sequence[float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", array("d", self.samples))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ NAMES = (
     "generation_tokens_total",
     "num_preemptions_total",
     "corrupted_requests_total",
+    "prefix_cache_queries_total",
+    "prefix_cache_hits_total",
 )
 _TIMEOUT = 2.0
 # The whole page takes the parser 9 ms, which would be seen in the load's own timing.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import pairwise
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from operator import sub
 
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
@@ -25,24 +26,27 @@ def outages(run: RunView) -> list[tuple[float, float]]:
         return []
     moments = run.tokens
     normal = _normal_silence(run, moments, since)
-    after = bisect_left(moments, since)
-    edges = [since, *(m for m in moments[after:] if m < until), until]
-    out = []
-    for start, end in pairwise(edges):
-        if end - start > normal:
-            place = bisect_left(troubles, start)
-            if place < len(troubles) and troubles[place] <= end:
-                out.append((start, end))
-    return out
+    low, high = bisect_left(moments, since), bisect_left(moments, until)
+    gaps = set[tuple[float, float]]()
+    for trouble in troubles:  # it may lie on a token, and so in two gaps
+        for place in {
+            bisect_left(moments, trouble, low, high),
+            bisect_right(moments, trouble, low, high),
+        }:
+            start = moments[place - 1] if place > low else since
+            end = moments[place] if place < high else until
+            if end - start > normal:
+                gaps.add((start, end))
+    return sorted(gaps)
 
 
-def _normal_silence(run: RunView, moments: list[float], injected: float) -> float:
+def _normal_silence(run: RunView, moments: Sequence[float], injected: float) -> float:
     span = run.phase("baseline")
     if span is None:
         return 0.0
     end = min(injected, injected if span.end is None else span.end)
     inside = moments[bisect_left(moments, span.start) : bisect_left(moments, end)]
-    longest = max((b - a for a, b in pairwise(inside)), default=0.0)
+    longest = max(map(sub, inside[1:], inside), default=0.0)
     sent = sum(span.start <= sent_at(r) < end for r in run.requests)
     interval = (end - span.start) / sent if sent else 0.0
     return 2 * max(longest, interval)

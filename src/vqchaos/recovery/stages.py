@@ -1,9 +1,10 @@
 """The way back in stages: detected, process gone, process back, port open, health, first token,
-sustained; each with its moment and the source of it."""
+sustained (throughput and latency back), cache warm; each with its moment and the source of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vqchaos.history.events import (
     PILOT,
@@ -14,7 +15,7 @@ from vqchaos.history.events import (
     ProcessStopped,
 )
 from vqchaos.recovery.window import Window
-from vqchaos.units import format_duration
+from vqchaos.units import format_duration, format_share
 from vqchaos.view.evidence import health_text
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
@@ -27,7 +28,11 @@ STAGES = (
     "health",
     "first_token",
     "sustained",
+    "cache_warm",
 )
+_QUERIES, _HITS = "prefix_cache_queries_total", "prefix_cache_hits_total"  # vLLM's, in tokens
+_WARM = 0.9  # of the baseline's share of hits
+_LEAST_HITS = 0.05  # a baseline with fewer has no cache that could be warm
 _SERVING = frozenset({"server", "engine", "worker", "proxy"})
 
 
@@ -117,7 +122,37 @@ def stages(
         out["sustained"] = Moment(
             window.at, f"{window.successes} successes of clients in the {span} from here"
         )
+    if back is not None:
+        out["cache_warm"] = _cache_warm(run, back.t)
     return out
+
+
+def _cache_warm(run: RunView, back: float) -> Moment | None:
+    """The first scrape of the new process since whose predecessor the prefix cache was hit as
+    often as in the baseline; None where it was not used, or nobody looked."""
+    scrapes = [
+        (m.t, m.values[_QUERIES], m.values[_HITS])
+        for m in run.metrics
+        if _QUERIES in m.values and _HITS in m.values
+    ]
+    span = run.phase("baseline")
+    if span is None or span.end is None:
+        return None
+    before = [s for s in scrapes if span.start <= s[0] <= span.end]
+    usual = _hits(before[0], before[-1]) if before else None
+    if usual is None or usual < _LEAST_HITS:
+        return None
+    for sooner, later in pairwise(s for s in scrapes if s[0] >= back):
+        found = _hits(sooner, later)
+        if found is not None and found >= _WARM * usual:
+            said = f"vLLM's metrics: {format_share(round(found, 2))} of prompt tokens from the"
+            return Moment(later[0], f"{said} prefix cache, {format_share(round(usual, 2))} before")
+    return None
+
+
+def _hits(sooner: tuple[float, float, float], later: tuple[float, float, float]) -> float | None:
+    asked = later[1] - sooner[1]
+    return (later[2] - sooner[2]) / asked if asked > 0 else None
 
 
 def _back(run: RunView, gone: float, window: Window | None) -> ProcessStarted | None:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vqchaos.report.spread import set_recovery
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
-from vqchaos.units import format_duration
 
 Verdict = Mapping[str, Any]
 _SPECIAL = re.compile(r"([\\`*_\[\]{}|~#])")
@@ -84,39 +84,6 @@ def not_passed(verdict: Verdict) -> str:
     return "; ".join(
         f"{c['name']}: {c['why']}" for c in verdict["checks"] if c["verdict"] != "pass"
     )
-
-
-def set_recovery(summary: Mapping[str, Any]) -> str:
-    """The recovery figures of a set of repeats, in a line; of several experiments, each that ran
-    more than once: what ran once stands in its own row. Empty if that is all of them."""
-    groups: Mapping[str, Mapping[str, Any]] = summary["recovery"].get("by_experiment") or {}
-    if len(groups) > 1:
-        several = {k: g for k, g in groups.items() if g["n"] + g["void"] > 1}
-        return "; ".join(f"{name}: {_figures(group)}" for name, group in several.items())
-    return _figures(summary["recovery"])
-
-
-def _figures(found: Mapping[str, Any]) -> str:
-    parts = [f"n = {found['n']}"]
-    if found["median"] is not None:
-        text = f"median {format_duration(found['median'])}"
-        if found["interval"] is not None:
-            low, high = (_open(bound) for bound in found["interval"])
-            text += f" (95 % interval {low} to {high})"
-        parts.append(text)
-    elif found["censored"]:
-        parts.append("median beyond the time watched")
-    if found["mean"] is not None:
-        parts.append(f"MTTR {format_duration(found['mean'])}")
-    if found["censored"]:
-        parts.append(f"{found['censored']} not recovered")
-    if found["void"]:
-        parts.append(f"{found['void']} void")
-    return ", ".join(parts)
-
-
-def _open(bound: float | None) -> str:
-    return "beyond the time watched" if bound is None else format_duration(bound)
 
 
 def _at(seconds: float) -> str:

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vqchaos.report import sparkline
-from vqchaos.report.markdown import not_passed, set_recovery
+from vqchaos.report.markdown import not_passed
+from vqchaos.report.spread import set_recovery
+from vqchaos.report.strip import Strip, letters
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
@@ -138,7 +140,8 @@ def _recovery(verdict: Verdict) -> list[RenderableType]:
     steps = timeline(verdict)
     if len(steps) > 1:
         line = _Steps([f"{name} {_at(at)}" for name, at, _ in steps])
-        out += [Padding(line, (0, 0, 0, 2)), Text(""), _waterfall(steps)]
+        strip = Padding(Strip([at for _, at, _ in steps]), (0, 0, 0, 2))
+        out += [Padding(line, (0, 0, 0, 2)), Text(""), strip, _waterfall(steps)]
     return [*out, Text("")]
 
 
@@ -147,7 +150,7 @@ def _at(seconds: float) -> str:
 
 
 def _waterfall(steps: list[tuple[str, float, str]]) -> Table:
-    """A row a step: a bar from the step before to it, to scale."""
+    """A row a step, with its letter: a bar from the step before to it, to scale."""
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True, width=14)
     grid.add_column(justify="right", no_wrap=True, width=8)
@@ -155,13 +158,13 @@ def _waterfall(steps: list[tuple[str, float, str]]) -> Table:
     grid.add_column(style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
     total = max(at for _, at, _ in steps) or 1.0
     before = 0.0
-    for name, at, source in steps:
+    for letter, (name, at, source) in zip(letters(len(steps)), steps, strict=True):
         start = min(_BAR - 1, max(0, int(before / total * _BAR)))
         end = min(_BAR, max(start + 1, round(at / total * _BAR)))
         bar = Text("·" * start, style="dim")
         bar.append("━" * (end - start), style="green" if name == "sustained" else "cyan")
         bar.append("·" * (_BAR - end), style="dim")
-        grid.add_row(Text(f"  {name}"), Text(_at(at)), bar, Text(one_line(source)))
+        grid.add_row(Text(f"{letter} {name}"), Text(_at(at)), bar, Text(one_line(source)))
         before = max(before, at)
     return grid
 

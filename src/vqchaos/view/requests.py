@@ -76,14 +76,8 @@ def figures(requests: Iterable[Request]) -> Figures:
     good = [r for r in requests if r.outcome == "ok"]
     firsts = sorted(t for r in good if (t := ttft(r)) is not None)
     whole = sorted(r.ended - sent_at(r) for r in good)
-    gaps: list[float] = []
-    for request in good:
-        tokens = request.tokens
-        gaps.extend(map(sub, tokens[1:], tokens))
-    count = len(gaps)
-    if count > _MOST_GAPS:
-        gaps = gaps[:: -(-count // _MOST_GAPS)]
-    gaps.sort()
+    count = sum(max(0, len(r.tokens) - 1) for r in good)
+    gaps = _gaps(good, max(1, -(-count // _MOST_GAPS)))
     return Figures(
         count=len(good),
         ttft_p50=quantile_sorted(firsts, 0.5),
@@ -94,3 +88,17 @@ def figures(requests: Iterable[Request]) -> Figures:
         e2e_p95=quantile_sorted(whole, 0.95),
         gaps=count,
     )
+
+
+def _gaps(requests: Iterable[Request], step: int) -> list[float]:
+    """Every ``step``-th gap between tokens, sorted."""
+    gaps: list[float] = []
+    skip = 0  # gaps until the next that is taken
+    for request in requests:
+        tokens = request.tokens
+        count = len(tokens) - 1
+        if count > skip:
+            gaps.extend(map(sub, tokens[1 + skip :: step], tokens[skip::step]))
+        skip = (skip - max(0, count)) % step
+    gaps.sort()
+    return gaps

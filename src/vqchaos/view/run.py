@@ -33,7 +33,7 @@ from vqchaos.history.events import (
     StartAttempt,
 )
 from vqchaos.scenario import Scenario
-from vqchaos.stats import quantile
+from vqchaos.stats import quantile, samples_for
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
@@ -41,6 +41,7 @@ from vqchaos.view.replicas import Counts, answered_by
 from vqchaos.view.replicas import counts as counts_by_replica
 from vqchaos.view.replicas import names as names_of_replicas
 from vqchaos.view.requests import Figures, figures, order, sent_at, stalled_at, trouble_at, ttft
+from vqchaos.view.tokens import token_moments
 
 E = TypeVar("E", bound=Event)
 _NO_SERVICE = frozenset({"misrouted", "corrupted", "malformed"})  # tokens, but not an answer
@@ -312,18 +313,9 @@ class RunView:
         return None if value is None else (value, "median")
 
     @cached_property
-    def tokens(self) -> list[float]:
+    def tokens(self) -> Sequence[float]:
         """Every moment at which a client or the pilot got a valid token, in order."""
-        moments: list[float] = []
-        for request in self.requests:
-            if request.outcome in _NO_SERVICE:
-                continue
-            if request.tokens:
-                moments.extend(request.tokens)
-            elif request.first_token is not None:
-                moments.append(request.first_token)
-        moments.sort()
-        return moments
+        return token_moments(r for r in self.requests if r.outcome not in _NO_SERVICE)
 
     # ------------------------------------------------------------ probes
 
@@ -382,9 +374,12 @@ class RunView:
         return self.all(Note)
 
     @cached_property
-    def lag_p99(self) -> float | None:
-        """Of the observer's own timers, from the baseline on."""
+    def lag(self) -> tuple[float, str] | None:
+        """(how late, statistic) of the observer's own timers from the baseline on: the p99, of
+        fewer samples than that takes the highest."""
         span = self.phase("baseline")
         since = span.start if span is not None else 0.0
         late = [s for e in self.all(LagProbe) if e.t >= since for s in e.samples]
-        return quantile(late, 0.99)
+        if len(late) < samples_for(0.99):
+            return (max(late), f"highest of {len(late)}") if late else None
+        return (quantile(late, 0.99) or 0.0, "p99")

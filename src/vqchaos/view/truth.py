@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,26 +37,24 @@ def failed_pilots(run: RunView) -> list[Request]:
     return [r for _, r in run.troubles if r.workload == PILOT]
 
 
-def signs_of_life(run: RunView) -> list[float]:
-    """When the target certainly served: a pilot's or a client's token, or a step of vLLM's
-    iteration counter (seen at the scrape after it)."""
-    scrapes = [(m.t, m.values[COUNTER]) for m in run.metrics if COUNTER in m.values]
-    steps = [t for (_, before), (t, value) in pairwise(scrapes) if value > before]
-    return sorted([*run.tokens, *steps])
-
-
 def dead_spans(run: RunView, since: float, until: float) -> list[tuple[float, float]]:
     """When nothing was served although the pilot asked: from the first failed pilot's sending in a
-    gap between signs of life to the end of the gap."""
-    life = signs_of_life(run)
-    asked = sorted(sent_at(p) for p in failed_pilots(run))
-    inner = life[bisect_right(life, since) : bisect_left(life, until)]
-    out = []
-    for start, end in pairwise([since, *inner, until]):
-        place = bisect_left(asked, start)
-        if place < len(asked) and asked[place] < end:
-            out.append((asked[place], end))
+    gap between signs of life to the end of the gap. A sign of life is a pilot's or a client's
+    token, or a step of vLLM's iteration counter (seen at the scrape after it)."""
+    scrapes = [(m.t, m.values[COUNTER]) for m in run.metrics if COUNTER in m.values]
+    steps = [t for (_, before), (t, value) in pairwise(scrapes) if value > before]
+    out: list[tuple[float, float]] = []
+    for asked in sorted(sent_at(p) for p in failed_pilots(run)):
+        if since <= asked < until:
+            end = min(until, _next(run.tokens, asked), _next(steps, asked))
+            if not out or end != out[-1][1]:
+                out.append((asked, end))
     return out
+
+
+def _next(moments: Sequence[float], after: float) -> float:
+    place = bisect_right(moments, after)
+    return moments[place] if place < len(moments) else float("inf")
 
 
 def lies(run: RunView, since: float, until: float) -> list[Lie]:

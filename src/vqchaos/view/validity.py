@@ -95,10 +95,10 @@ def void_reasons(run: RunView) -> list[str]:
         if not any(problem in said for said in out)
     ]
     out += _fault_reasons(run, out)
-    limit, lag = run.experiment.observer.max_lag, run.lag_p99
-    if lag is not None and lag > limit:
+    limit, lag = run.experiment.observer.max_lag, run.lag
+    if lag is not None and lag[0] > limit:
         out.append(
-            f"the observer itself was late: lag p99 {format_duration(lag)}, at most "
+            f"the observer itself was late: lag {lag[1]} {format_duration(lag[0])}, at most "
             f"{format_duration(limit)} (is the machine that sends the load overloaded?)"
         )
     return out
