@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import json
 import os
 import socket
@@ -52,8 +53,44 @@ class ClientExhaustedError(RuntimeError):
     """This machine ran out of sockets: what would be seen now is not the target's doing."""
 
 
+class CutInHeadError(aiohttp.ClientConnectionError):
+    """The connection ended after the first byte of an answer and before the end of its headers.
+    ``at``: the raw monotonic second of that byte."""
+
+    def __init__(self, cause: BaseException, at: float) -> None:
+        super().__init__(*cause.args)
+        self.errno = getattr(cause, "errno", None)
+        self.at = at
+
+
+class _Handler(ResponseHandler):
+    """Knows whether an answer has begun: aiohttp tells a reset inside the headers from one before
+    them by nothing."""
+
+    _heard: float | None = None
+
+    def set_response_params(self, **settings: Any) -> None:
+        self._heard = None  # the next request of this connection
+        super().set_response_params(**settings)
+
+    def data_received(self, data: bytes) -> None:
+        if self._heard is None and data:
+            self._heard = time.monotonic()
+        super().data_received(data)
+
+    def set_exception(self, exc: Any, *cause: Any) -> None:
+        lost = isinstance(exc, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
+        if lost and self._heard is not None:
+            exc = CutInHeadError(exc, self._heard)
+        super().set_exception(exc, *cause)
+
+
 class Connector(aiohttp.TCPConnector):
     """Closes connections whose two ends are the same address."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._factory: Any = functools.partial(_Handler, loop=self._loop)
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
@@ -178,6 +215,8 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             _raise_if_ours(error)
             seen.end, seen.why = _ended_by(error, flight)
+            if isinstance(error, CutInHeadError):
+                flight.first_byte = error.at
         except (SseError, _TooLongError) as error:
             seen.end, seen.why = "cut", f"closed by vqchaos: {error}"
         return self._finish(flight, seen)
@@ -330,10 +369,10 @@ def _ended_by(error: Exception, flight: Flight | None) -> tuple[str, str]:
         return "refused", "the URL is not valid"
     if flight is not None and flight.first_byte is not None:
         return "cut", _word(error)
+    if isinstance(error, CutInHeadError):
+        return "cut", _word(error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        # aiohttp puts a half-read head into the message of the error.
-        started = not isinstance(error.message, str)
-        return ("cut" if started else "reset"), "the server closed the connection"
+        return "reset", "the server closed the connection"
     if isinstance(error, aiohttp.ClientResponseError):
         return "not_http", one_line(error.message, 80)
     if isinstance(error, aiohttp.ClientPayloadError):
