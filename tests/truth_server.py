@@ -4,7 +4,7 @@
 outcomes, streamed and whole; None where the behaviour does not exist in that form. Beside those of
 ``scripted_server``:
 
-    trickle       a whole answer in pieces of a few bytes; utf8: the same, with text beyond ASCII
+    trickle       a whole answer in small pieces; utf8: the same, with text beyond ASCII
     comments      events with comments, other fields and CR LF
     http10        an HTTP/1.0 answer that the end of the connection ends; http10-cut: not whole
     interim       100 Continue before the answer
@@ -91,7 +91,7 @@ class Deed:
 
 
 class _Pieces:
-    """Writes what it gets in pieces of 1 to 7 bytes."""
+    """Writes what it gets in pieces of 1 to 30 bytes."""
 
     def __init__(self, writer: asyncio.StreamWriter, rng: random.Random) -> None:
         self._writer = writer
@@ -99,8 +99,8 @@ class _Pieces:
 
     def write(self, data: bytes) -> None:
         place = 0
-        while place < len(data):
-            step = self._rng.randint(1, 7)
+        while place < len(data) and not self._writer.transport.is_closing():
+            step = self._rng.randint(1, 30)
             self._writer.write(data[place : place + step])
             place += step
 
@@ -112,16 +112,13 @@ class TruthAnswer(Answer):
     """The further behaviours."""
 
     async def do(self, behaviour: str) -> None:
-        deed = next((d for d in self._deeds() if d.id == self.seen.id), None)
+        assert isinstance(self.server, TruthServer)
+        deed = self.server.doing.get(self.seen.id)
         try:
             await self._do(behaviour)
         finally:
             if deed is not None:
                 deed.over = time.monotonic()
-
-    def _deeds(self) -> list[Deed]:
-        server = self.server
-        return server.deeds[-2000:] if isinstance(server, TruthServer) else []
 
     async def _do(self, behaviour: str) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: " + (
@@ -241,6 +238,7 @@ class TruthServer(ScriptedServer):
     seed: int = 1
     answers: type[Answer] = field(default_factory=lambda: TruthAnswer)
     deeds: list[Deed] = field(default_factory=list)
+    doing: dict[str, Deed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
@@ -253,6 +251,7 @@ class TruthServer(ScriptedServer):
         if did in ("wrong-id", "wrong-nonce") and not self.deeds:
             did = "ok"  # there is no other yet
         self.deeds.append(Deed(seen.id, did, stream, seen.received))
+        self.doing[seen.id] = self.deeds[-1]
         return did
 
 

@@ -1,8 +1,9 @@
 """One request over HTTP and what its client saw of it.
 
 aiohttp, because its measured accuracy is what the load needs. Every request has a connection of its
-own, so that what a proxy or a dead server does to new connections is seen; there is no limit on
-connections, so that a slow server never slows the arrivals.
+own, so that what a proxy or a dead server does to new connections is seen, unless its call reuses:
+then it takes an idle one that an earlier request left whole, as clients with a pool do. There is no
+limit on connections, so that a slow server never slows the arrivals.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ class Call:
     due: float
     deadline: float
     expected_tokens: int | None = None
+    reuse: bool = False  # an idle connection, and leave it open
 
 
 @dataclass(slots=True)
@@ -179,8 +181,21 @@ class Client:
         if ca_file is not None:
             context = ssl.create_default_context(cafile=ca_file)
         self._headers = {**headers, "Accept-Encoding": "identity"}
-        self._session = aiohttp.ClientSession(
-            connector=Connector(limit=0, force_close=True, use_dns_cache=False, ssl=context),
+        self._ssl = context
+        self._session = self._new_session(reuse=False)
+        self._pool: aiohttp.ClientSession | None = None  # made when the first call reuses
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
+
+    def _new_session(self, *, reuse: bool) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=Connector(limit=0, force_close=not reuse, use_dns_cache=False, ssl=self._ssl),
             headers=self._headers,
             timeout=_NO_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -189,11 +204,12 @@ class Client:
             read_bufsize=2**18,
         )
 
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+    def _session_of(self, call: Call) -> aiohttp.ClientSession:
+        if not call.reuse:
+            return self._session
+        if self._pool is None:
+            self._pool = self._new_session(reuse=True)
+        return self._pool
 
     async def send(self, flight: Flight) -> tuple[Request, Any]:
         """Send it and wait for its end, whatever that is: the event, and the JSON of an answer
@@ -246,7 +262,7 @@ class Client:
     async def _exchange(self, flight: Flight, seen: _Seen) -> None:
         call = flight.call
         headers = {"Content-Type": "application/json", "X-Request-Id": call.id}
-        async with self._session.post(
+        async with self._session_of(call).post(
             call.url, data=call.body, headers=headers, allow_redirects=False
         ) as response:
             flight.first_byte = self._now()
