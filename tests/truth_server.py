@@ -17,6 +17,7 @@ outcomes, streamed and whole; None where the behaviour does not exist in that fo
     error-late    an error after all tokens and the finish reason
     filter        finish reason content_filter; two: a second choice that was aborted
     no-usage      no usage; object-error: 500 in the API's old shape
+    gateway-503   503 with a word for its code, as gateways and OpenAI itself have it
     500-bare, 502, 504, 503-json: a router's; 204, 201, redirect, no-body: no answer of the API's
 """
 
@@ -55,7 +56,9 @@ TRUTH: dict[str, tuple[str | None, str | None]] = {
     **dict.fromkeys(("reset", "close"), ("reset", "reset")),
     **dict.fromkeys(("shed", "429", "retry-after"), ("shed", "shed")),
     **dict.fromkeys(("400", "500", "html-503", "not-found", "object-error"), ("error", "error")),
-    **dict.fromkeys(("500-bare", "502", "504", "503-json", "nan"), ("error", "error")),
+    **dict.fromkeys(
+        ("500-bare", "502", "504", "503-json", "nan", "gateway-503"), ("error", "error")
+    ),
     **dict.fromkeys(("echo-secret", "hostile"), ("error", "error")),
     **dict.fromkeys(("wrong-code", "page", "json", "half-json"), ("malformed", "malformed")),
     **dict.fromkeys(("empty", "not-http", "204", "201"), ("malformed", "malformed")),
@@ -131,6 +134,9 @@ class TruthAnswer(Answer):
             "504": lambda: self.raw(504, page, "text/html"),
             "503-json": lambda: self.raw(503, b'{"message": "no replica"}'),
             "object-error": lambda: self.raw(500, b'{"object":"error","message":"x","code":500}'),
+            "gateway-503": lambda: self.raw(
+                503, b'{"error":{"message":"x","type":"e","param":null,"code":"unavailable"}}'
+            ),
             "204": lambda: self.writer.write(b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n"),
             "201": lambda: self.raw(201, b'{"id": "queued"}'),
             "redirect": lambda: self.raw(307, b"", extra="Location: /v1/models\r\n"),
