@@ -69,6 +69,7 @@ class ScriptedServer:
     metrics: str = "vllm:num_requests_running 0.0\nvllm:iteration_tokens_total_count 7.0\n"
     stats: str = ""  # a router's, at /stats;csv
     port: int = 0
+    answers: type[Answer] = field(default_factory=lambda: Answer)
     seen: list[Seen] = field(default_factory=list)
     headers_seen: list[dict[str, str]] = field(default_factory=list)
 
@@ -145,10 +146,13 @@ class ScriptedServer:
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         seen = Seen(headers.get("x-request-id", ""), path, body, received)
         self.seen.append(seen)
+        await self.answers(self, seen, headers, reader, writer).do(self.behaviour_of(seen))
+
+    def behaviour_of(self, seen: Seen) -> str:
+        body = seen.body
         prompt = body.get("prompt") or " ".join(str(m["content"]) for m in body["messages"])
         scripted = BEHAVIOUR.search(prompt)
-        behaviour = scripted[1] if scripted else self.behaviour
-        await _Answer(self, seen, headers, reader, writer).do(behaviour)
+        return scripted[1] if scripted else self.behaviour
 
     async def _get(self, path: str, writer: asyncio.StreamWriter) -> None:
         if path == "/metrics":
@@ -189,7 +193,7 @@ def abort(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-class _Answer:
+class Answer:
     """One answer to one request."""
 
     def __init__(

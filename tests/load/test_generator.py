@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 from tests.scripted_server import ScriptedServer
 from vqchaos.history.events import Request
+from vqchaos.load.classify import OUR_ID
 from vqchaos.load.client import Client
 from vqchaos.load.generator import Generator, Issuer
 from vqchaos.load.plan import LoadPlan
@@ -130,3 +132,21 @@ def test_ids_are_unique_and_known() -> None:
     assert len(ids) == 5000
     assert all(i in issue for i in ids)
     assert "vqc-zzzzzzzz" not in issue
+
+
+def test_no_two_ids_are_alike_and_none_is_forgotten() -> None:
+    issue = Issuer()
+    ids = [issue() for _ in range(50_000)]
+    assert len(set(ids)) == len(ids)
+    assert all(identity in issue for identity in ids)
+    assert all(OUR_ID.fullmatch(identity) for identity in ids)
+    strangers = [Issuer()() for _ in range(100)]
+    assert sum(identity in issue for identity in strangers if identity not in set(ids)) == 0
+    for odd in ("vqc-", "vqc-XXXXXXXX", "vqc-0000000", 7, None):
+        assert odd not in issue
+
+
+def test_ids_that_follow_each_other_look_unlike() -> None:
+    issue = Issuer()
+    numbers = [int(issue()[4:], 16) for _ in range(100)]
+    assert all(abs(b - a) >= 2**28 for a, b in pairwise(numbers))

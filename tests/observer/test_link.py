@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -303,3 +304,26 @@ def test_a_person_who_starts_it_by_hand_is_told() -> None:
     )
     assert done.returncode == 2
     assert b"vqchaos run" in done.stderr
+
+
+def test_three_thousand_hung_requests_do_no_harm(
+    server: ScriptedServer, link: Make, seen: Seen
+) -> None:
+    """The observer may open so many files, goes on to probe, and ends each as cancelled."""
+    server.behaviour = "hang"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the server's ends are here
+    try:
+        load = {"rate": 1500, "arrivals": "constant", "max_tokens": 3, "deadline": "5m"}
+        observer = link(Workload.model_validate(load))
+        observer.start_load()
+        assert wait_until(lambda: observer.status.in_flight >= 3000, 60, RealClock(), every=0.05)
+        observer.pause()
+        probes = len(seen.of(HealthProbe))
+        seen.wait(HealthProbe, probes + 3)
+        assert observer.stop(timeout=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    requests = seen.of(Request, workload="clients")
+    assert len(requests) >= 3000
+    assert {r.outcome for r in requests} == {"cancelled"}

@@ -154,8 +154,13 @@ def _refusal(seen: Exchange, status: int) -> tuple[str, str]:
     if status < 400:
         return "malformed", detail
     # A router's or proxy's body may have any shape. One that claims the API's shape and
-    # does not keep it is the server's own.
+    # does not keep it is the server's own. A word or nothing for the code is a gateway's, as
+    # OpenAI's own is; a number that is not the status is a lie.
     if isinstance(parsed, dict) and isinstance(parsed.get("error"), dict) and not promised:
+        code = parsed["error"].get("code", 0)
+        worded = code is None or (isinstance(code, str) and not code.isdigit())
+        if worded and is_promised_error({"error": {**parsed["error"], "code": status}}, status):
+            return "error", detail
         return "malformed", one_line(f"{detail} (its code or shape is wrong)", 200)
     return "error", detail
 

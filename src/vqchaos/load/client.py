@@ -1,8 +1,9 @@
 """One request over HTTP and what its client saw of it.
 
 aiohttp, because its measured accuracy is what the load needs. Every request has a connection of its
-own, so that what a proxy or a dead server does to new connections is seen; there is no limit on
-connections, so that a slow server never slows the arrivals.
+own, so that what a proxy or a dead server does to new connections is seen, unless its call reuses:
+then it takes an idle one that an earlier request left whole, as clients with a pool do. There is no
+limit on connections, so that a slow server never slows the arrivals.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ import asyncio
 import errno
 import json
 import os
-import socket
+import resource
 import ssl
-import struct
 import time
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 
 from vqchaos.history.events import Request
 from vqchaos.load.classify import Exchange, classify, excerpt
+from vqchaos.load.connect import Connector, CutInHeadError, SelfConnectedError
 from vqchaos.load.redact import Redactor
 from vqchaos.load.sse import SseError, SseParser
 from vqchaos.load.wire import AnswerBuilder
@@ -44,32 +44,8 @@ _WORDS = {
 }
 
 
-class SelfConnectedError(aiohttp.ClientConnectionError):
-    """A client that polls a closed port in the ephemeral range can connect to itself."""
-
-
 class ClientExhaustedError(RuntimeError):
     """This machine ran out of sockets: what would be seen now is not the target's doing."""
-
-
-class Connector(aiohttp.TCPConnector):
-    """Closes connections whose two ends are the same address."""
-
-    async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
-        protocol = await super()._create_connection(req, traces, timeout)
-        transport = protocol.transport
-        if transport is not None:
-            near = transport.get_extra_info("sockname")
-            if near is not None and near == transport.get_extra_info("peername"):
-                # Linger 0: no TIME_WAIT that would keep the server from binding its port.
-                sock = transport.get_extra_info("socket")
-                linger = struct.pack("ii", 1, 0)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                transport.abort()
-                raise SelfConnectedError
-        return protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +61,7 @@ class Call:
     due: float
     deadline: float
     expected_tokens: int | None = None
+    reuse: bool = False  # an idle connection, and leave it open
 
 
 @dataclass(slots=True)
@@ -142,8 +119,21 @@ class Client:
         if ca_file is not None:
             context = ssl.create_default_context(cafile=ca_file)
         self._headers = {**headers, "Accept-Encoding": "identity"}
-        self._session = aiohttp.ClientSession(
-            connector=Connector(limit=0, force_close=True, use_dns_cache=False, ssl=context),
+        self._ssl = context
+        self._session = self._new_session(reuse=False)
+        self._pool: aiohttp.ClientSession | None = None  # made when the first call reuses
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
+
+    def _new_session(self, *, reuse: bool) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=Connector(limit=0, force_close=not reuse, use_dns_cache=False, ssl=self._ssl),
             headers=self._headers,
             timeout=_NO_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -152,11 +142,12 @@ class Client:
             read_bufsize=2**18,
         )
 
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+    def _session_of(self, call: Call) -> aiohttp.ClientSession:
+        if not call.reuse:
+            return self._session
+        if self._pool is None:
+            self._pool = self._new_session(reuse=True)
+        return self._pool
 
     async def send(self, flight: Flight) -> tuple[Request, Any]:
         """Send it and wait for its end, whatever that is: the event, and the JSON of an answer
@@ -178,6 +169,8 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             _raise_if_ours(error)
             seen.end, seen.why = _ended_by(error, flight)
+            if isinstance(error, CutInHeadError):
+                flight.first_byte = error.at
         except (SseError, _TooLongError) as error:
             seen.end, seen.why = "cut", f"closed by vqchaos: {error}"
         return self._finish(flight, seen)
@@ -207,7 +200,7 @@ class Client:
     async def _exchange(self, flight: Flight, seen: _Seen) -> None:
         call = flight.call
         headers = {"Content-Type": "application/json", "X-Request-Id": call.id}
-        async with self._session.post(
+        async with self._session_of(call).post(
             call.url, data=call.body, headers=headers, allow_redirects=False
         ) as response:
             flight.first_byte = self._now()
@@ -311,8 +304,10 @@ def _json(body: bytearray) -> Any:
 def _raise_if_ours(error: BaseException) -> None:
     code = getattr(error, "errno", None)
     if code in _OURS:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         raise ClientExhaustedError(
-            f"this machine ran out of sockets or memory: {os.strerror(code)}"
+            f"this machine ran out of sockets or memory: {os.strerror(code)} (this process may "
+            f"have {limit} files open: `ulimit -n`; a shorter deadline or a lower rate needs fewer)"
         ) from error
 
 
@@ -330,10 +325,10 @@ def _ended_by(error: Exception, flight: Flight | None) -> tuple[str, str]:
         return "refused", "the URL is not valid"
     if flight is not None and flight.first_byte is not None:
         return "cut", _word(error)
+    if isinstance(error, CutInHeadError):
+        return "cut", _word(error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        # aiohttp puts a half-read head into the message of the error.
-        started = not isinstance(error.message, str)
-        return ("cut" if started else "reset"), "the server closed the connection"
+        return "reset", "the server closed the connection"
     if isinstance(error, aiohttp.ClientResponseError):
         return "not_http", one_line(error.message, 80)
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -7,27 +7,38 @@ import secrets
 from collections.abc import Callable
 
 from vqchaos.history.events import Request
+from vqchaos.load.classify import OUR_ID
 from vqchaos.load.client import Client, Flight
 from vqchaos.load.plan import LoadPlan
+
+_SPACE = 2**32
 
 
 class Issuer:
     """Hands out request ids, ``vqc-`` and 8 hex digits, no two alike; knows all it handed out.
 
-    Not seeded: a nonce that came back in the next run would meet that run's prefix cache.
+    Not seeded: a nonce that came back in the next run would meet that run's prefix cache. The n-th
+    id is start + n * step (mod 2**32) with a random odd step, which meets every number once; so
+    the ids of a run of hours need no memory, and none is ever forgotten.
     """
 
     def __init__(self) -> None:
-        self._issued: set[str] = set()
+        self._start = secrets.randbelow(_SPACE)
+        # Not near 0 or its negative: ids that follow each other shall look unlike.
+        self._step = secrets.randbelow(_SPACE // 2) + _SPACE // 4 | 1
+        self._back = pow(self._step, -1, _SPACE)
+        self._count = 0
 
     def __call__(self) -> str:
-        while (identity := f"vqc-{secrets.token_hex(4)}") in self._issued:
-            pass
-        self._issued.add(identity)
-        return identity
+        number = (self._start + self._count * self._step) % _SPACE
+        self._count += 1
+        return f"vqc-{number:08x}"
 
     def __contains__(self, identity: object) -> bool:
-        return identity in self._issued
+        if not isinstance(identity, str) or not OUR_ID.fullmatch(identity):
+            return False
+        number = int(identity[4:], 16)
+        return (number - self._start) * self._back % _SPACE < self._count
 
 
 class Generator:

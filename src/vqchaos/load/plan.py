@@ -31,6 +31,7 @@ class LoadPlan:
     rate: float = 4.0
     arrivals: str = "poisson"
     stream: bool = True
+    reuse: bool = False  # connections
     max_tokens: int = 32
     deadline: float = 20.0
     prompt_file: str | None = None
@@ -51,6 +52,7 @@ class LoadPlan:
             rate=workload.rate,
             arrivals=arrivals if arrivals in KINDS else _absolute(arrivals),
             stream=workload.stream,
+            reuse=workload.connections == "reuse",
             max_tokens=workload.max_tokens,
             deadline=workload.deadline,
             prompt_file=None if source is None or tokens is not None else _absolute(source),
@@ -89,6 +91,7 @@ class LoadPlan:
             url=self.url + PATHS[self.api],
             body=json.dumps(body, separators=(",", ":")).encode(),
             stream=self.stream,
+            reuse=self.reuse,
             due=due,
             deadline=self.deadline,
             expected_tokens=body["max_tokens"] if exact and "stop" not in body else None,

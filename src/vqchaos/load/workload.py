@@ -32,6 +32,10 @@ class Workload(Settings):
         default="poisson", description="poisson, constant, or a file of offsets in seconds"
     )
     stream: bool = True
+    connections: Literal["fresh", "reuse"] = Field(
+        default="fresh",
+        description="A connection for each request, or kept ones while they last",
+    )
     max_tokens: Annotated[int, Field(ge=1)] = 32
     deadline: Duration = Field(
         default=20.0, description="A request that has not ended by then is hung"
