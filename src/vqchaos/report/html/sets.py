@@ -8,7 +8,8 @@ from typing import Any
 from vqchaos.checks.base import SEVERITY
 from vqchaos.faults import REGISTRY
 from vqchaos.report.html.data import recovery_time
-from vqchaos.report.markdown import not_passed, set_recovery
+from vqchaos.report.markdown import not_passed
+from vqchaos.report.spread import set_recovery
 from vqchaos.report.words import MARKS
 from vqchaos.units import format_duration
 
