@@ -27,7 +27,7 @@ from vqchaos.observer.config import ObserverConfig
 from vqchaos.observer.link import ObserverLink
 from vqchaos.stack.protocols import Endpoints
 
-RATE = 15.0  # of each of the four forms
+RATE = 18.0  # of each of the four forms; 12 tokens, so that `slow` lasts 6 s
 DEADLINE = "4s"
 FORMS = {
     f"{api}-{'stream' if stream else 'whole'}": (api, stream)
@@ -57,7 +57,7 @@ def main(count: int, seed: int) -> int:
     }
     workloads = {
         name: Workload.model_validate(
-            {"api": api, "stream": stream, "rate": RATE, "max_tokens": 6, "deadline": DEADLINE}
+            {"api": api, "stream": stream, "rate": RATE, "max_tokens": 12, "deadline": DEADLINE}
         )
         for name, (api, stream) in FORMS.items()
     }

@@ -22,88 +22,20 @@ from __future__ import annotations
 import os
 import random
 import statistics
-import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import Any
 
 from tests.outage_server import KINDS, LATE
+from tests.outages import Server, judged
 
-from vqchaos.experiment.model import Experiment
-from vqchaos.history.events import (
-    Event,
-    FaultInjected,
-    FaultRecorded,
-    LagProbe,
-    PhaseEnded,
-    PhaseStarted,
-    Request,
-)
+from vqchaos.history.events import Event, LagProbe, Request
 from vqchaos.load.workload import ObserverSettings, Workload
 from vqchaos.observer.config import ObserverConfig
 from vqchaos.observer.link import ObserverLink
-from vqchaos.recovery import Recovery, recover
 from vqchaos.stack.protocols import Endpoints
-from vqchaos.view.run import RunView
 
 BASELINE = 5.0
 MEASURES = ("detection", "first ok", "recovered", "outage", "external")
-
-
-@dataclass
-class Server:
-    process: subprocess.Popen[str] = field(
-        default_factory=lambda: subprocess.Popen(
-            [sys.executable, "-m", "tests.outage_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    )
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-    def turn(self, kind: str) -> float:
-        print(kind, file=self.process.stdin, flush=True)
-        return float(self.line())
-
-
-def experiment(fault: dict[str, Any]) -> Experiment:
-    return Experiment.model_validate(
-        {
-            "name": "truth",
-            "faults": [fault],
-            "recovered": {"for": "1s", "successes": 2, "slowdown": 5.0},
-            "checks": [],
-        }
-    )
-
-
-def judged(
-    events: list[Event], baseline: tuple[float, float], away: float, until: float, *, external: bool
-) -> Recovery:
-    """As a run of one fault would have recorded it."""
-    fault = {"type": "external"} if external else {"type": "process_kill", "target": "engine"}
-    name = str(fault["type"])
-    kept: list[Event] = [
-        PhaseStarted(t=baseline[0], phase="baseline"),
-        PhaseEnded(t=baseline[1], phase="baseline"),
-        PhaseStarted(t=away - 0.3, phase="fault"),
-        FaultRecorded(t=away - 0.3, fault=name, kind=name, entry="e", target=None, held=False),
-        PhaseEnded(t=until, phase="fault"),
-    ]
-    if not external:
-        kept.append(FaultInjected(t=away, fault=name))
-    for event in events:
-        start = getattr(event, "sent", None)
-        start = event.t if start is None else start
-        if (baseline[0] <= start and event.t < baseline[1]) or away - 0.25 <= start <= until:
-            kept.append(event)
-    kept.sort(key=lambda e: e.t)
-    return recover(RunView(kept, experiment(fault)))
 
 
 def measure(rate: int, outages: int) -> None:
@@ -141,9 +73,7 @@ def measure(rate: int, outages: int) -> None:
             done.append((kind, away, back, time.monotonic() - origin))
     time.sleep(2.0)
     link.stop()
-    assert server.process.stdin is not None
-    server.process.stdin.close()
-    server.process.wait()
+    server.close()
     lag = sorted(x for e in events if isinstance(e, LagProbe) for x in e.samples)
     sent = [e for e in events if isinstance(e, Request)]
     pilots = sum(e.workload == "pilot" for e in sent)
