@@ -145,9 +145,7 @@ def main() -> int:
             flush=True,
         )
     good = sum(row["agree"] for row in rows)
-    print(
-        f"{good} of {len(rows)} cells agree (t tokens, l log-probabilities, g garbage)"
-    )
+    print(f"{good} of {len(rows)} cells agree (t tokens, l log-probabilities, g garbage)")
     if options.out is not None:
         options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0 if good == len(rows) else 1
