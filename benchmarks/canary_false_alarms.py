@@ -102,9 +102,8 @@ def main() -> int:
     beside = [r for r in others if r.workload == "clients"]
     alone = sum(p.moment == LOADED for p in probes) - len(in_company(probes, others))
     total += len(in_company(probes, others)) < options.n // 4
-    print(
-        f"{len(beside)} requests of the load, {alone} canaries met none of them (not counted); {quiet_took:.0f} s in quiet, {took:.0f} s in all"
-    )
+    print(f"{len(beside)} requests of the load; {alone} canaries met none of them (not counted)")
+    print(f"{quiet_took:.0f} s in quiet, {took:.0f} s in all")
     return 1 if total else 0
 
 
