@@ -254,14 +254,14 @@ def table(result: dict[str, Any]) -> str:
             f"torch {result['torch']}, transformers {result['transformers']}. On the sound model "
             "transformers gives the golden tokens that vLLM "
             f"{result['engine']} gave, and log-probabilities within {result['agreement']:.2g} of "
-            "its. `benchmarks/corruption_live.py` confirms cells on a live vLLM.",
+            "its. `benchmarks/corruption_live.py` puts single draws to a live vLLM.",
             "",
             "A draw that is not seen changed no canary's token and no log-probability by more than "
             "the tolerance: it may still change other answers. A larger model has more weights "
             "that no canary touches; the figures are the demo model's.",
             "",
-            "In F32 the exponent of a weight between 2^-15 and 2 has bit 30 clear and bits 27 to 29 "
-            "set: bit 30 makes it huge, 27 to 29 as good as zero, which a model bears.",
+            "In F32 the exponent of a weight between 2^-15 and 2 has bit 30 clear and bits 27 to "
+            "29 set: bit 30 makes it huge, 27 to 29 as good as zero, which a model bears.",
             "",
             "## By kind of bit",
             "",
