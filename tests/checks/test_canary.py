@@ -97,3 +97,32 @@ def test_garbage_is_named() -> None:
 def test_garbage_that_equals_a_garbage_baseline_is_no_pass() -> None:
     made = world().canary("final", 46, garbage=["characters that are no text (U+FFFD)"])
     assert check(made).verdict == "fail"
+
+
+SHIFTED: dict[str, Any] = {"logprobs": [-0.03, -0.04, -0.05]}  # as other requests' company does
+
+
+def test_under_load_a_small_gap_is_no_change() -> None:
+    assert check(world().canary("load", 20, **SHIFTED), moment="load").verdict == "pass"
+    assert check(world().canary("final", 46, **SHIFTED)).verdict == "fail"  # in quiet it is
+
+
+def test_under_load_another_sure_token_is_a_change() -> None:
+    made = world().canary("load", 20, **WRONG).canary("final", 46)
+    found = check(made)
+    assert found.verdict == "fail"
+    assert "'licence' under load, against baseline" in found.why
+
+
+def test_under_load_no_answer_counts_only_alone() -> None:
+    silent: dict[str, Any] = {"outcome": "refused", "tokens": [], "text": ""}
+    made = world().canary("load", 20, **silent)
+    assert check(made, moment="load").verdict == "unknown"
+    assert check(made.canary("load", 22), moment="load").verdict == "pass"
+
+
+def test_under_load_without_log_probabilities_it_is_unknown() -> None:
+    made = world().canary("load", 20, logprobs=[])
+    found = check(made, moment="load")
+    assert found.verdict == "unknown"
+    assert "cannot be judged under load" in found.why

@@ -172,6 +172,22 @@ def test_the_canary_is_alone(link: Make, seen: Seen, server: ScriptedServer) -> 
     assert seen.of(CanaryProbe, moment="fault", outcome="corrupted")
 
 
+def test_the_canary_under_load_leaves_the_load_running(
+    link: Make, seen: Seen, server: ScriptedServer
+) -> None:
+    observer = link()
+    observer.start_load()
+    seen.wait(Request, 3, workload="clients")
+    assert observer.canary_under_load(10)
+    assert not observer.status.paused
+    probes = seen.of(CanaryProbe)
+    assert [(p.moment, p.outcome) for p in probes] == [("load", "ok")] * 4
+    count = len(seen.of(Request, workload="clients"))
+    seen.wait(Request, count + 1, workload="clients")
+    server.behaviour = "garbage"
+    assert not observer.canary_under_load(10)
+
+
 def test_the_canary_knows_its_golden_answers(
     link: Make, seen: Seen, server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -245,7 +245,9 @@ def answer(text: str, tokens: list[int], logprobs: list[float]) -> dict[str, Any
     return {"choices": [choice]}
 
 
-def sing(canary: Canary, body: Any, **change: Any) -> tuple[bool, list[Event]]:
+def sing(
+    canary: Canary, body: Any, moment: str = "baseline", **change: Any
+) -> tuple[bool, list[Event]]:
     async def ask(question: Question) -> tuple[Request, Any]:
         assert question.base_url == "http://x"
         assert question.body["temperature"] == 0
@@ -255,7 +257,7 @@ def sing(canary: Canary, body: Any, **change: Any) -> tuple[bool, list[Event]]:
     probes = CanaryProbes(
         [canary], model="m", deadline=5, ask=ask, emit=out.append, now=lambda: 1.0
     )
-    return asyncio.run(probes.run("baseline", "http://x")), out
+    return asyncio.run(probes.run(moment, "http://x")), out
 
 
 def test_a_right_answer() -> None:
@@ -297,6 +299,22 @@ def test_another_answer_than_the_golden_one() -> None:
     assert probe.garbage == []
     assert "position 1" in probe.detail
     assert sing(PLAIN, answer("ac", [1, 3], [-0.1, -0.4]))[0]
+
+
+def test_under_load_a_near_tie_may_fall_either_way() -> None:
+    tied = dataclasses.replace(GOLDEN, logprobs=(-0.1, -0.7))
+    near = answer("ac", [1, 3], [-0.12, -0.72])
+    assert not sing(tied, near)[0]
+    assert sing(tied, near, moment="load")[0]
+    ok, out = sing(GOLDEN, answer("ac", [1, 3], [-0.1, -0.2]), moment="load")
+    probe = out[1]
+    assert isinstance(probe, CanaryProbe)
+    assert (ok, probe.moment, probe.outcome) == (False, "load", "corrupted")
+    assert "under load" in probe.detail
+
+
+def test_under_load_what_cannot_be_judged_is_no_corruption() -> None:
+    assert sing(GOLDEN, {"choices": [{"text": "ac"}]}, moment="load")[0]
 
 
 def test_nan_that_vllm_blames_on_json() -> None:

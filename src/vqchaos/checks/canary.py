@@ -8,23 +8,24 @@ from pydantic import Field
 
 from vqchaos.checks.base import Check, Result
 from vqchaos.checks.wording import plural
-from vqchaos.history.events import CanaryProbe
+from vqchaos.history.events import LOADED, CanaryProbe
 from vqchaos.view import RunView
 from vqchaos.view.canaries import CanaryJudgement, against_baseline, against_golden
 
-Moment = Literal["fault", "final"]
-_WHEN = {"fault": "under the fault", "final": "at the end"}
+Moment = Literal["fault", "final", "load"]
+_WHEN = {"fault": "under the fault", "final": "at the end", "load": "under load"}
 
 
 class Canary(Check):
     """By default the canaries under the fault (if any ran) and at the end must equal the baseline's
-    and, where there are golden answers, those. ``expect: changed`` proves that a canary sees a
-    silent corruption."""
+    and, where there are golden answers, those; any that were asked under load must agree with
+    them up to the log-probability gap that load may cause. ``expect: changed`` proves that a canary
+    sees a silent corruption."""
 
     summary: ClassVar[str] = "answers to known questions are unchanged, token by token"
 
     type: Literal["canary"] = "canary"
-    moment: Moment | None = Field(default=None, description="fault or final; null: both")
+    moment: Moment | None = Field(default=None, description="fault, final or load; null: all")
     expect: Literal["unchanged", "changed"] = "unchanged"
     against: Literal["baseline", "golden"] | None = Field(
         default=None, description="null: whichever references there are"
@@ -35,12 +36,14 @@ class Canary(Check):
         return f"canary answers {self.expect} {when}"
 
     def judge(self, run: RunView) -> Result:
-        moments = ["fault", "final"] if self.moment is None else [self.moment]
+        moments = ["fault", "final", LOADED] if self.moment is None else [self.moment]
         probes = [p for m in moments for p in run.canaries.get(m, [])]
         if not probes:
             when = " or ".join(_WHEN[m] for m in moments)
             return self._result("unknown", f"no canary ran {when}", None)
         judged = [j for probe in probes for j in self._compare(run, probe)]
+        if any(j.state != "unanswered" for j in judged):  # under a fault load may go unanswered
+            judged = [j for j in judged if j.moment != LOADED or j.state != "unanswered"]
         if not judged:
             what = self.against or "baseline or golden"
             return self._result("unknown", f"no {what} answer to compare with", None)

@@ -33,6 +33,7 @@ OUTCOMES = (
 )
 PILOT = "pilot"  # the reserved workload name of the one-token probe
 CANARY = "canary"  # likewise of the quiet canary's requests
+LOADED = "load"  # the moment of a canary that is asked while the load runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ class HealthProbe(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryProbe(Event):
-    """One quiet canary answer. ``moment``: baseline, fault or final.
+    """One canary answer. ``moment``: baseline, fault or final (quiet), or load (while it runs).
 
     ``tokens`` and ``logprobs`` are the answer's fingerprint; ``expected_*`` the golden reference
     if the run has one; ``garbage`` the detectors that fired. ``outcome`` is the request's own.

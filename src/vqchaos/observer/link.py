@@ -161,6 +161,11 @@ class ObserverLink:
         )
         return done and bool(self._said["canary_done"]["ok"])
 
+    def canary_under_load(self, timeout: float) -> bool:
+        """Ask each canary while the load goes on, by the clients' URL; answers as ``canary``."""
+        done = self._send_and_await("canary_done", timeout, cmd="canary_under_load")
+        return done and bool(self._said["canary_done"]["ok"])
+
     def token(self, *, direct: bool, timeout: float, url: str | None = None) -> bool:
         """Ask for one token now, through the clients' URL, directly or at a URL: did it come in
         time?"""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from vqchaos.history.coding import encode
-from vqchaos.history.events import CanaryProbe, Event, Request
+from vqchaos.history.events import LOADED, CanaryProbe, Event, Request
 from vqchaos.load.client import PATHS, Call, Client, Flight
 from vqchaos.load.generator import Generator, Issuer
 from vqchaos.observer.config import CANARY_DEADLINE, Job
@@ -150,6 +150,8 @@ class Observer:
         elif cmd == "canary":
             moment, url = str(command["moment"]), self._url(command)
             self._quiet_then(lambda: self._run_canary(moment, url))
+        elif cmd == "canary_under_load":
+            self._spawn(self._ask_canaries(LOADED, self._url(command)))
         elif cmd == "baseline_over":
             self._pilot.baseline_over()
         elif cmd == "pilot_once":
@@ -193,16 +195,27 @@ class Observer:
         return str(command.get("url") or direct)
 
     async def _run_canary(self, moment: str, url: str) -> None:
-        ok = False
         self._pilot.hold()
         try:
             await self._loads_quiet()
             await self._pilot.quiet()
+        except BaseException:
+            self._canary_over(moment, ok=False)
+            raise
+        await self._ask_canaries(moment, url)
+
+    async def _ask_canaries(self, moment: str, url: str) -> None:
+        ok = False
+        try:
             ok = await self._canary.run(moment, url)
         finally:
+            self._canary_over(moment, ok=ok)
+
+    def _canary_over(self, moment: str, *, ok: bool) -> None:
+        if moment != LOADED:
             self._pilot.release()
-            self._status()
-            self._say("canary_done", moment=moment, ok=ok)
+        self._status()
+        self._say("canary_done", moment=moment, ok=ok)
 
     # ------------------------------------------------------------ asking
 

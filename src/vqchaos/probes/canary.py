@@ -1,4 +1,4 @@
-"""The quiet canary: questions with known answers, asked one at a time while nothing else is."""
+"""The canary: questions with known answers, one at a time; in quiet, or while the load runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from vqchaos.history.events import CANARY, CanaryProbe
-from vqchaos.probes.fingerprint import compare, garbage
+from vqchaos.history.events import CANARY, LOADED, CanaryProbe
+from vqchaos.probes.fingerprint import compare, compare_loaded, garbage
 from vqchaos.probes.golden import Canary, GoldenAnswer, fingerprint_of
 from vqchaos.probes.protocols import Ask, Emit, Now, Question
 
@@ -18,7 +18,8 @@ _NO_NUMBER = -1e9
 
 
 class CanaryProbes:
-    """Asks each canary once. The caller makes sure that it is quiet."""
+    """Asks each canary once. The caller makes sure that it is quiet, but at the moment ``load``:
+    there answers are compared as load allows."""
 
     def __init__(
         self,
@@ -64,7 +65,9 @@ class CanaryProbes:
         golden = canary if isinstance(canary, GoldenAnswer) else None
         difference = ""
         if outcome == "ok" and golden is not None:
-            difference = compare(golden.fingerprint, seen).why
+            judge = compare_loaded if moment == LOADED else compare
+            found_other = judge(golden.fingerprint, seen)
+            difference = "" if found_other.kind in ("same", "unjudged") else found_other.why
         if found or difference:
             outcome, detail = "corrupted", "; ".join([*found, *([difference] * bool(difference))])
         self._emit(request)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOGPROB_TOLERANCE = 1e-3
+LOADED_GAP = 0.1  # under load other requests share the batch, and sums are rounded otherwise
 _REPEATS = 8  # the same token so often, and nothing else
 _UNIFORM = 4  # log-probabilities that are all the same, and far from certain
 _SURE = -1.0
@@ -23,8 +24,9 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``kind``: same, tokens, logprobs or text. ``position`` of the first token that differs;
-    ``gap`` between the log-probabilities there (the largest gap, if only they differ)."""
+    """``kind``: same, tokens, logprobs, text or unjudged (under load, where an answer lacks token
+    ids or log-probabilities). ``position`` of the first token that differs; ``gap`` between the
+    log-probabilities there (the largest gap, if only they differ)."""
 
     kind: str
     why: str = ""
@@ -71,12 +73,44 @@ def first_divergence(expected: Sequence[int], seen: Sequence[int]) -> int | None
 
 def divergence_gap(expected: Fingerprint, seen: Fingerprint) -> float:
     """The log-probability gap at the first divergence, for canaries under load: 0 where there is
-    none, infinite where it cannot be told."""
+    none, infinite where it cannot be told.
+
+    It is how far log-probabilities must have moved for the other token to win: greedy decoding
+    turns to it without damage only where the two were as good as equal. Each answer gives its own
+    token's alone, but what is left for all others is known: a sure token in both is a wide gap,
+    although the two values are alike.
+    """
     position = first_divergence(expected.tokens, seen.tokens)
     if position is None:
         return 0.0
     gap = _gap_at(position, expected.logprobs, seen.logprobs)
-    return math.inf if gap is None else gap
+    if gap is None or math.isinf(gap):
+        return math.inf
+    a, b = expected.logprobs[position], seen.logprobs[position]
+    return max(gap, b - _left_by(a), a - _left_by(b))
+
+
+def compare_loaded(
+    expected: Fingerprint, seen: Fingerprint, *, gap: float = LOADED_GAP
+) -> Difference:
+    """For an answer given under load: log-probabilities within ``gap`` up to the first token that
+    differs, and ``divergence_gap`` there. What follows it is another text and is not compared."""
+    if not (expected.tokens and seen.tokens and expected.logprobs and seen.logprobs):
+        why = "it cannot be judged under load without token ids and log-probabilities"
+        return Difference("unjudged", why)
+    position = first_divergence(expected.tokens, seen.tokens)
+    if position is None and expected.text != seen.text:
+        return Difference("text", f"another text: {_texts(expected, seen)}")
+    pairs = zip(expected.logprobs[:position], seen.logprobs[:position], strict=False)
+    for place, (a, b) in enumerate(pairs):
+        if (apart := _gap(a, b)) > gap:
+            why = f"log-probabilities differ by {apart:.3g} at position {place}, under load"
+            return Difference("logprobs", why, place, apart)
+    apart = divergence_gap(expected, seen)
+    if apart > gap:
+        why = f"other tokens from position {position} (log-probability gap {apart:.3g}, under load)"
+        return Difference("tokens", f"{why}: {_texts(expected, seen)}", position, apart)
+    return Difference("same", "", position, apart)
 
 
 def garbage(seen: Fingerprint, vocabulary: int | None = None) -> list[str]:
@@ -98,6 +132,12 @@ def garbage(seen: Fingerprint, vocabulary: int | None = None) -> list[str]:
     if "\ufffd" in seen.text:
         found.append("characters that are no text (U+FFFD)")
     return found
+
+
+def _left_by(logprob: float) -> float:
+    """The highest log-probability that any other token can have beside this one."""
+    left = -math.expm1(logprob)
+    return math.log(left) if left > 0 else -math.inf
 
 
 def _gap(a: float, b: float) -> float:

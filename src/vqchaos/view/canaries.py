@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqchaos.history.events import CanaryProbe
-from vqchaos.probes.fingerprint import Fingerprint, compare
+from vqchaos.history.events import LOADED, CanaryProbe
+from vqchaos.probes.fingerprint import Fingerprint, compare, compare_loaded
 
 # The server answered, and not with what the API promises: row 25 of the facts, NaN weights, is a
 # 400. The other failures (refused, hung, …) bring no answer that could be compared.
@@ -58,8 +58,15 @@ def _judge(probe: CanaryProbe, reference: Fingerprint, against: str) -> CanaryJu
     if probe.outcome != "ok":
         said = probe.outcome + (f": {probe.detail}" if probe.detail else "")
         return result("changed" if probe.outcome in WRONG_OUTCOMES else "unanswered", said)
-    difference = compare(reference, seen(probe))
+    if probe.moment == LOADED:
+        difference = compare_loaded(reference, seen(probe))
+        if difference.kind == "unjudged":
+            return result("unanswered", difference.why)
+        same = "the same as far as load allows"
+    else:
+        difference = compare(reference, seen(probe))
+        same = "the same tokens and log-probabilities"
     if difference.same:
-        return result("same", "the same tokens and log-probabilities")
+        return result("same", same)
     signs = f"; garbage: {', '.join(probe.garbage)}" if probe.garbage else ""
     return result("changed", difference.why + signs)
