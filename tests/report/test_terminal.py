@@ -11,6 +11,7 @@ from tests.histories import World, experiment
 from tests.report.verdicts import failing, nasty, passing, verdict, void
 from vqchaos.judge import judge, judge_set
 from vqchaos.report.terminal import render_run, render_set
+from vqchaos.report.words import recovery_line
 
 
 def shown(what: RenderableType, width: int = 80, *, colour: bool = False) -> str:
@@ -109,3 +110,14 @@ def test_a_set_names_why_a_run_did_not_pass() -> None:
     assert "2 runs, 2 valid, exit code 1" in text
     assert "n = 2, median 18.1s" in text
     assert "MTTR 18.1s" in text
+
+
+def test_a_failure_of_the_pilot_alone_is_not_the_clients() -> None:
+    made = verdict(impact="failed")
+    made["outcomes"] = {
+        "clients": {"baseline": {"ok": 9, "reset": 1}, "fault": {"ok": 9, "cancelled": 1}},
+        "pilot": {"fault": {"ok": 3, "hung": 1}},
+    }
+    assert "only the pilot's requests failed" in recovery_line(made)
+    made["outcomes"]["clients"]["settle"] = {"hung": 1}
+    assert ", requests failed" in recovery_line(made)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from vqchaos.history.events import PHASES
+from vqchaos.history.events import PHASES, PILOT
 from vqchaos.recovery import STAGES
 from vqchaos.units import format_duration, format_share
 from vqchaos.view import NOBODY
@@ -53,13 +53,25 @@ def recovery_line(verdict: Verdict) -> str:
         "stalled": "requests stalled",
         "slow": "answers were slow",
     }
-    parts.append(worst.get(str(verdict["impact"]), str(verdict["impact"])))
+    said = worst.get(str(verdict["impact"]), str(verdict["impact"]))
+    parts.append("only the pilot's requests failed" if _pilot_alone(verdict) else said)
     if found["outage"]:
         parts.append(f"outage {format_duration(found['outage'])}")
     if found["relapses"]:
         times = "once" if found["relapses"] == 1 else f"{found['relapses']} times"
         parts.append(f"relapsed {times}")
     return ", ".join(parts)
+
+
+def _pilot_alone(verdict: Verdict) -> bool:
+    """No request of a client failed from the fault on, but one of the pilot's did."""
+    failed = {
+        workload
+        for workload, phases in verdict["outcomes"].items()
+        for phase in ("fault", "recovery", "settle")
+        if set(phases.get(phase, ())) - {"ok", "cancelled"}
+    }
+    return verdict["impact"] == "failed" and failed == {PILOT}
 
 
 def timeline(verdict: Verdict) -> list[tuple[str, float, str]]:
