@@ -44,10 +44,12 @@ class SteadyState(Settings):
 
 class CanarySettings(Settings):
     """``golden``: a file that `vqchaos golden` wrote; null = the demo's own for the demo model,
-    else this run's baseline."""
+    else this run's baseline. ``under_load``: asked once more after the recovery, while the load
+    goes on, and judged as load allows."""
 
     enabled: bool = True
     golden: str | None = None
+    under_load: bool = False
 
 
 class Scenario(Settings):

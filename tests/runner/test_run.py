@@ -16,12 +16,14 @@ from tests.scripted_server import ScriptedServer
 from vqchaos.clock import RealClock
 from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, UsageError
 from vqchaos.history.events import (
+    CanaryProbe,
     FaultInjected,
     FaultRecorded,
     FaultReverted,
     FaultUndone,
     FaultVerified,
     Note,
+    PhaseEnded,
     PhaseStarted,
     Request,
     RunEnded,
@@ -304,6 +306,19 @@ def test_a_signal_does_not_wait_for_a_canary_that_gets_no_answer(lab: Lab) -> No
     ended = events[-1]
     assert isinstance(ended, RunEnded)
     assert (ended.how, ended.t < 30) == ("interrupted", True)
+
+
+def test_a_canary_under_load_is_asked_after_the_recovery_while_requests_go_on(lab: Lab) -> None:
+    canary = {"enabled": True, "under_load": True}
+    checks = [{"type": "canary", "moment": "load"}]
+    result = lab.run(lab.experiment(command(lab), canary=canary, checks=checks))
+    events = read(result.runs[0].folder / "history.jsonl")
+    loaded = [e for e in events if isinstance(e, CanaryProbe) and e.moment == "load"]
+    assert loaded
+    recovered = next(e.t for e in events if isinstance(e, PhaseEnded) and e.phase == "recovery")
+    assert all(recovered <= e.t for e in loaded)
+    [check] = result.runs[0].verdict["checks"]
+    assert (check["verdict"], check["observed"]) == ("pass", "unchanged"), check["why"]
 
 
 def test_a_target_that_is_not_there_is_refused_before_anything_is_injected(lab: Lab) -> None:

@@ -312,7 +312,10 @@ class Stages:
         phases = self._experiment.phases
 
         def body() -> str:
-            self._rec.sleep(phases.settle)
+            until = self._rec.t() + phases.settle
+            if self._experiment.canary.enabled and self._experiment.canary.under_load:
+                self._observer.canary_under_load(timeout=CANARY_TIMEOUT)
+            self._rec.sleep(max(0.0, until - self._rec.t()))
             if watch.recovered_at is None:
                 self._rec.wait(lambda: watch.recovered_at is not None, phases.recovery)
             return "time is up"

@@ -52,7 +52,8 @@ class Place:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[str]]:
         with subprocess.Popen(
-            ["bash", "-c", SCRIPT],
+            # Whoever runs the tests in the background passes an ignored SIGINT on.
+            ["env", "--default-signal=INT", "bash", "-c", SCRIPT],
             env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
