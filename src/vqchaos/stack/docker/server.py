@@ -119,6 +119,8 @@ class DockerServer:
         # A start that Docker refused is over at once.
         started = facts.moment(info["Created"] if refused else seen["StartedAt"])
         ended = None if running or state == "waiting" else facts.moment(seen["FinishedAt"])
+        if started is not None and ended is not None:  # Docker takes the two from different clocks
+            ended = max(started, ended)
         return Attempt(
             generation=int(info.get("RestartCount") or 0) + 1,
             state=state,  # type: ignore[arg-type] # one of the four
