@@ -23,7 +23,7 @@ _NOTHING: dict[str, Any] = {
     "first": None,
     "repeats": None,
 }
-_CODES = {"pass": ExitCode.PASS, "unknown": ExitCode.UNKNOWN, "fail": ExitCode.FAIL}
+CODES = {"pass": ExitCode.PASS, "unknown": ExitCode.UNKNOWN, "fail": ExitCode.FAIL}
 
 
 def judge_set(
@@ -62,7 +62,7 @@ def judge_set(
         "skipped": [dict(item) for item in skipped],
         "recovery": _recovery(verdicts),
         "verdict": verdict,
-        "exit_code": int(worst_code([_CODES[verdict], *codes])),
+        "exit_code": int(worst_code([CODES[verdict], *codes])),
     }
 
 

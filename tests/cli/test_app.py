@@ -123,7 +123,9 @@ def test_heal_with_nothing_to_heal_is_0(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == "no faults in force\n"
 
 
-@pytest.mark.parametrize("words", [["faults"], ["checks"], ["schema"], ["schema", "stack"]])
+@pytest.mark.parametrize(
+    "words", [["faults"], ["checks"], ["schema"], ["schema", "stack"], ["schema", "gate"]]
+)
 def test_the_reference_is_there(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(words) == 0
     assert capsys.readouterr().out
@@ -135,7 +137,7 @@ def test_the_reference_is_there(words: list[str], capsys: pytest.CaptureFixture[
         (["faults", "latencyy"], "did you mean 'latency'?"),
         (["faults", "bandwidth"], "is not in this version"),
         (["checks", "canaryy"], "did you mean 'canary'?"),
-        (["schema", "gate"], "no schema of 'gate'"),
+        (["schema", "recipe"], "no schema of 'recipe'"),
         (["judge", "/nonexistent"], "not a run's folder"),
     ],
 )

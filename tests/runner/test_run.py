@@ -15,6 +15,8 @@ from tests.runner.fake_stack import QUICK, FakeStack, Lab, events_of
 from tests.scripted_server import ScriptedServer
 from vqchaos.clock import RealClock
 from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, UsageError
+from vqchaos.experiment.gate import Gate
+from vqchaos.experiment.model import Experiment
 from vqchaos.history.events import (
     CanaryProbe,
     FaultInjected,
@@ -34,7 +36,7 @@ from vqchaos.ledger import Ledger
 from vqchaos.runner import timeline
 from vqchaos.runner.heal import heal
 from vqchaos.runner.lock import stack_lock
-from vqchaos.runner.sets import Planned, SetOptions, sort_out
+from vqchaos.runner.sets import Planned, SetOptions, SetResult, sort_out
 from vqchaos.stack.protocols import Capability, Item, Removal
 
 LATENCY = {"type": "latency", "latency": "50ms"}
@@ -341,3 +343,37 @@ def test_more_than_max_targets_is_refused_before_anything_is_injected(lab: Lab) 
     assert lab.stack.world.processes.signals == []
     lab.run(lab.experiment(kill, max_targets=2))
     assert lab.stack.world.processes.signals == [("worker", signal.SIGKILL)] * 2
+
+
+def gated(lab: Lab, *experiments: Experiment, **gate: Any) -> SetResult:
+    made = Gate.model_validate({"rules": [{"type": "verdicts"}], **gate})
+    return lab.run(*experiments, gate=(made, lab.out / "gate.yaml"))
+
+
+def test_a_gates_rules_decide_and_the_summary_has_them(lab: Lab) -> None:
+    failing = lab.experiment(command(lab), checks=[{"type": "restarts", "min": 1}])
+    result = gated(lab, failing, rules=[{"type": "skipped"}])
+    assert result.runs[0].verdict["verdict"] != "pass"
+    assert result.exit_code == ExitCode.PASS
+    assert result.folder is not None, "one run under a gate is a set too"
+    summary = json.loads((result.folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["gate"]["verdict"] == "pass"
+    assert "Gate gate: pass" in (result.folder / "summary.md").read_text(encoding="utf-8")
+
+
+def test_a_gate_may_stop_at_the_first_failure_and_names_what_was_not_run(lab: Lab) -> None:
+    talk = lab.talk
+
+    def phase(name: str, limit: float | None, t: float) -> None:
+        talk.phases.append(name)
+        lab.stack.http.behaviour = "500" if name == "fault" else "ok"
+
+    talk.phase = phase  # type: ignore[method-assign]
+    first = lab.experiment(command(lab), checks=[{"type": "outcomes", "forbid": ["error"]}])
+    second = first.model_copy(update={"name": "second"})
+    result = gated(lab, first, second, on_fail="stop")
+    assert len(result.runs) == 1
+    assert result.not_run == ["second"]
+    assert result.exit_code == ExitCode.FAIL
+    [row] = result.summary["gate"]["rules"]
+    assert "second was not run" in row["why"]

@@ -62,6 +62,10 @@ def run(
     skip: Annotated[
         bool, typer.Option("--skip", help="… is skipped, also if its file is named.")
     ] = False,
+    gate: Annotated[
+        Path | None,
+        typer.Option(help="A gate's file: its rules decide on the exit code, over all runs."),
+    ] = None,
     keep_residue: Annotated[
         bool, typer.Option("--keep-residue", help="Leave orphans for a closer look.")
     ] = False,
@@ -74,8 +78,10 @@ def run(
     """All files are checked before anything is injected. Every fault is in a ledger on disk before
     it is injected and is reverted whatever happens; Ctrl-C reverts and ends, and if this process is
     killed, its watchdog reverts. `vqchaos abort` stops it from another terminal."""
+    from vqchaos.experiment.files import load_gate
     from vqchaos.runner.sets import SetOptions
 
+    rules = None if gate is None else (load_gate(gate), gate)
     planned = load_all(files, sets)
     if skip:
         planned = [replace(plan, named=False) for plan in planned]
@@ -88,6 +94,7 @@ def run(
         keep_residue=keep_residue,
         label=label,
         watchdog=not no_watchdog,
+        gate=rules,
     )
     result = run_set(planned, opened, options, as_json=as_json)
     raise typer.Exit(result.exit_code)
@@ -130,7 +137,7 @@ def run_set(
     """Run with live progress on stderr; verdicts on stdout with ``as_json``."""
     from vqchaos.cli.progress import RunProgress
     from vqchaos.clock import RealClock
-    from vqchaos.report.terminal import render_set
+    from vqchaos.report.terminal import render_gate, render_set
     from vqchaos.runner.interrupts import Interrupts
     from vqchaos.runner.progress import Guarded
     from vqchaos.runner.sets import SetRunner
@@ -163,6 +170,8 @@ def run_set(
             print(json.dumps(result.summary), flush=True)
         elif len(result.runs) > 1:
             console().print(render_set(result.summary, [d.verdict for d in result.runs]))
+        if not as_json and "gate" in result.summary:
+            console().print(render_gate(result.summary["gate"]))
     except BrokenPipeError:  # `| head`: the exit code is the runs' all the same
         sys.stdout = None
     if result.folder is not None:

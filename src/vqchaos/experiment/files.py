@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vqchaos import __version__
 from vqchaos.errors import InvalidFile, Problem
+from vqchaos.experiment.gate import Gate
 from vqchaos.experiment.model import Experiment
 from vqchaos.experiment.problems import to_problems
 from vqchaos.experiment.rules import broken_rules
@@ -70,6 +71,23 @@ def _experiment(document: Document) -> Experiment:
     return experiment
 
 
+def load_gate(path: Path) -> Gate:
+    """Raises InvalidFile with every problem of the file."""
+    document = load(path)
+    if "rules" not in document.value:
+        raise InvalidFile([document.problem((), "not a gate: the key `rules` is missing")])
+    return _gate(document)
+
+
+def _gate(document: Document) -> Gate:
+    try:
+        gate = Gate.model_validate(document.value)
+    except ValidationError as error:
+        raise InvalidFile(sorted(document.problems + to_problems(error, document, Gate))) from None
+    _raise(document.problems)
+    return gate
+
+
 def load_stack(path: Path, sets: Sequence[str] = ()) -> AnyStackFile:
     """Raises InvalidFile with every problem of the file."""
     document = load(path)
@@ -111,6 +129,8 @@ def load_any(path: Path) -> Any:
         return _experiment(document)
     if kind == "stack":
         return _stack(document)
+    if kind == "gate":
+        return _gate(document)
     message = f"a {kind}: not in this version ({__version__})"
     raise InvalidFile([document.problem((), message)])
 

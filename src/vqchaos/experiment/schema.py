@@ -8,21 +8,25 @@ from pydantic import BaseModel
 
 from vqchaos import checks, faults
 from vqchaos.errors import UsageError
+from vqchaos.experiment.gate import Gate
 from vqchaos.experiment.model import Experiment
-from vqchaos.stack.config import AttachStackFile, LocalStackFile
+from vqchaos.stack.config import AttachStackFile, DockerStackFile, LocalStackFile
 
-KINDS = ("experiment", "stack")
+KINDS = ("experiment", "stack", "gate")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema_of(kind: str) -> dict[str, Any]:
     """The schema of one kind of file. Raises UsageError for another word."""
     if kind not in KINDS:
-        raise UsageError(f"no schema of '{kind}'", hint=f"there is {' and '.join(KINDS)}")
+        raise UsageError(f"no schema of '{kind}'", hint=f"there is {', '.join(KINDS)}")
     definitions: dict[str, Any] = {}
     if kind == "stack":
-        members = [_member(cls, definitions) for cls in (LocalStackFile, AttachStackFile)]
+        kinds = (LocalStackFile, DockerStackFile, AttachStackFile)
+        members = [_member(cls, definitions) for cls in kinds]
         schema: dict[str, Any] = {"title": "A stack of vqchaos", "anyOf": members}
+    elif kind == "gate":
+        schema = {**_flat(Gate, definitions), "title": "A gate of vqchaos"}
     else:
         schema = _flat(Experiment, definitions)
         schema["title"] = "An experiment of vqchaos"

@@ -74,6 +74,16 @@ def set_summary(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str:
         out.append(f"| - skipped | {escape(item['experiment'])} | | {escape(item['reason'])} |")
     if found := set_recovery(summary):
         out += ["", f"**Recovery over the set:** {escape(found)}"]
+    if gate := summary.get("gate"):
+        out += [
+            "",
+            f"**{_SIGNS[gate['verdict']]} Gate {escape(gate['name'])}: {gate['verdict']}**",
+            "",
+        ]
+        out += [
+            f"- {_SIGNS[r['verdict']]} {escape(r['name'])}: {escape(r['why'], 600)}"
+            for r in gate["rules"]
+        ]
     return "\n".join(out) + "\n"
 
 

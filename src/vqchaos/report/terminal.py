@@ -99,6 +99,18 @@ def render_set(summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Rende
     return Group(*parts)
 
 
+def render_gate(gate: Mapping[str, Any]) -> RenderableType:
+    """A row a rule, then the gate's verdict."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, overflow="fold")
+    for rule in gate["rules"]:
+        text = Text.assemble((one_line(rule["name"]), "bold"), "  ", one_line(rule["why"], 800))
+        table.add_row(_mark(rule["verdict"]), text)
+    name = Text.assemble(_mark(gate["verdict"]), f"  gate {one_line(gate['name'])}")
+    return Group(Text(""), name, Padding(table, (0, 0, 0, 2)))
+
+
 def _mark(verdict: str) -> Text:
     return Text(f"{MARKS[verdict]} {verdict.upper()}", style=f"bold {STYLES[verdict]}")
 

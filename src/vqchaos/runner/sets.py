@@ -20,8 +20,10 @@ from vqchaos.errors import (
     VqchaosError,
     worst,
 )
+from vqchaos.experiment.gate import Gate
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
+from vqchaos.gate import judge_gate
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
 from vqchaos.observer.config import url_of
@@ -38,6 +40,7 @@ from vqchaos.runner.run import Options, Run
 from vqchaos.runner.watchdog import NoGuard, Watchdog
 from vqchaos.stack.opening import AnyStack, remember
 from vqchaos.stack.protocols import Stack
+from vqchaos.summary import CODES
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
@@ -74,11 +77,13 @@ class Done:
 
 @dataclass
 class SetResult:
-    """What a set of runs came to. ``summary`` is summary.json's content."""
+    """What a set of runs came to. ``summary`` is summary.json's content. ``not_run``: experiments
+    that a gate's ``on_fail: stop`` left undone."""
 
     folder: Path | None = None
     runs: list[Done] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: ExitCode = ExitCode.UNKNOWN
     error: VqchaosError | None = None
@@ -93,6 +98,7 @@ class SetOptions:
     keep_residue: bool = False
     label: str | None = None
     watchdog: bool = True
+    gate: tuple[Gate, Path] | None = None  # and its file
 
 
 def lacking(fault: Fault, stack: Stack) -> list[str]:
@@ -214,8 +220,14 @@ class SetRunner:
             self._interrupts.check()
             done = self._one(plan, number, len(repeats))
             result.runs.append(done)
-            if done.verdict["exit_code"] == ExitCode.UNCLEAN:
+            if done.verdict["exit_code"] == ExitCode.UNCLEAN or self._stops(done):
+                left = [plan.experiment.name for plan, _ in repeats[number:]]
+                result.not_run = list(dict.fromkeys(left))
                 break
+
+    def _stops(self, done: Done) -> bool:
+        gate = self._options.gate
+        return gate is not None and gate[0].on_fail == "stop" and done.verdict["verdict"] == "fail"
 
     def _repeats(self, experiment: Experiment) -> int:
         return self._options.repeat or experiment.repeat
@@ -296,6 +308,8 @@ class SetRunner:
             min_valid=min_valid,
         )
         codes = [ExitCode(int(result.summary["exit_code"]))]
+        if self._options.gate is not None:
+            codes = self._gated(result, *self._options.gate)
         if result.error is not None:
             codes.append(result.error.exit_code)
         if self._interrupts.first is not None:
@@ -304,9 +318,17 @@ class SetRunner:
         result.summary["exit_code"] = int(result.exit_code)
         if self._options.label:
             result.summary["label"] = self._options.label
-        if len(result.runs) + len(result.skipped) > 1:
+        if len(result.runs) + len(result.skipped) > 1 or self._options.gate is not None:
             result.folder = make_folder(self._options.out, "set", self._clock.wall())
             write_set(result.folder, result.summary, [d.verdict for d in result.runs])
+
+    def _gated(self, result: SetResult, gate: Gate, file: Path) -> list[ExitCode]:
+        """The gate's verdict instead of the set's; what is unclean or interrupted stays so."""
+        result.summary["not_run"] = result.not_run
+        found = judge_gate(gate, file, result.summary, [done.verdict for done in result.runs])
+        result.summary["gate"] = found
+        own = [ExitCode(int(done.verdict["exit_code"])) for done in result.runs]
+        return [CODES[found["verdict"]], *(c for c in own if c is ExitCode.UNCLEAN or c > 128)]
 
 
 def _patience(folder: Path) -> float:
