@@ -1,4 +1,4 @@
-"""The examples are what this version reads: files by its own loader, command lines by its parser."""
+"""The examples are what this version reads: files by its loader, command lines by its parser."""
 
 from __future__ import annotations
 
