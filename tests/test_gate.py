@@ -8,8 +8,9 @@ import pytest
 
 from tests.report.verdicts import failing, passing, void
 from tests.test_compare import runs, verdict
+from vqchaos.errors import UsageError
 from vqchaos.experiment.gate import Gate
-from vqchaos.gate import judge_gate
+from vqchaos.gate import judge_gate, require_known
 from vqchaos.judge import judge_set
 
 HERE = Path("gate.yaml")
@@ -136,3 +137,28 @@ def test_the_worst_rule_decides() -> None:
     assert [row["verdict"] for row in found["rules"]] == ["fail", "unknown"]
     assert found["rules"][1]["name"] == "enough"
     assert found["verdict"] == "fail"
+
+
+def test_the_worst_of_those_that_recovered_fails_though_another_was_cut_off() -> None:
+    mine = [whole(70.0), whole(30.0, censored=True)]
+    one = {"type": "recovery_time", "experiment": "kill", "worst": "60s"}
+    assert rule(judged([one], mine))[0] == "fail"
+
+
+def test_what_the_rules_name_must_be_there_before_anything_runs(tmp_path: Path) -> None:
+    def known(*rules: dict[str, Any]) -> None:
+        file = tmp_path / "gate.yaml"
+        require_known(Gate.model_validate({"rules": list(rules)}), file, {"kill", "latency"})
+
+    known({"type": "verdicts", "experiments": ["kill"]}, {"type": "skipped"})
+    with pytest.raises(UsageError, match=r"'kil' \(did you mean 'kill'\?\)"):
+        known({"type": "recovery_time", "experiment": "kil", "worst": "1s"})
+    with pytest.raises(UsageError, match="gone"):
+        known({"type": "regression", "base": "gone"})
+
+
+def test_a_kept_file_that_is_odd_costs_no_summary(tmp_path: Path) -> None:
+    odd = {**runs(40, 1)[0], "recovery": {"recovery_time": "soon", "censored": False}}
+    file = keep(tmp_path, [odd])
+    word, why = rule(judged([{"type": "regression", "base": "set"}], [whole(40.0)], file=file))
+    assert word == "unknown", why

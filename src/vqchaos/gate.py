@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vqchaos.checks.base import Verdict, worst
 from vqchaos.compare import Limit, compare, describe, load
-from vqchaos.errors import VqchaosError
+from vqchaos.errors import UsageError, VqchaosError
 from vqchaos.experiment.gate import (
     Gate,
     RecoveryLimit,
@@ -38,6 +39,8 @@ def judge_gate(
             verdict, why = _JUDGES[type(rule)](rule, gate, file, summary, verdicts)
         except VqchaosError as error:
             verdict, why = "unknown", str(error)
+        except Exception as error:  # hours of runs must not be lost for a kept file that is odd
+            verdict, why = "unknown", f"{type(error).__name__}: {error}"
         rows.append({"name": rule.name or kind, "type": kind, "verdict": verdict, "why": why})
     return {
         "name": gate.name,
@@ -45,6 +48,27 @@ def judge_gate(
         "verdict": worst([row["verdict"] for row in rows]),
         "rules": rows,
     }
+
+
+def require_known(gate: Gate, file: Path, experiments: Collection[str]) -> None:
+    """What the rules name is there. Raises UsageError: nothing is run for a gate that cannot be
+    judged."""
+    for rule in gate.rules:
+        if isinstance(rule, Regression):
+            load(gate.base_of(rule, file))
+        named: Sequence[str] = ()
+        if isinstance(rule, RecoveryLimit):
+            named = (rule.experiment,)
+        elif isinstance(rule, Verdicts):
+            named = rule.experiments or ()
+        for name in named:
+            if name not in experiments:
+                close = difflib.get_close_matches(name, experiments, n=1)
+                raise UsageError(
+                    f"{file}: no experiment of these is called '{name}'"
+                    + (f" (did you mean '{close[0]}'?)" if close else ""),
+                    hint=f"there is {', '.join(sorted(experiments))}",
+                )
 
 
 def _verdicts(
@@ -78,14 +102,16 @@ def _recovery(
     if rule.median is not None:
         answers.append(_within("median", spread["median"], rule.median, watched))
     if rule.upper is not None and spread["interval"] is None:
-        few = f"{len(mine)} runs have no interval: repeat the experiment more often"
+        apart = " (the first stands apart)" if spread["n"] < len(mine) else ""
+        few = f"{spread['n']} runs{apart} have no interval: repeat the experiment more often"
         answers.append(("unknown", few))
     elif rule.upper is not None:
         high = spread["interval"][1]
         answers.append(_within("upper end of the interval", high, rule.upper, watched))
     if rule.worst is not None:
-        slowest = None if watched else max(time for time, _ in mine)
-        answers.append(_within("worst", slowest, rule.worst, watched))
+        slowest = max(time for time, _ in mine)
+        known = slowest if slowest > rule.worst or not watched else None
+        answers.append(_within("worst", known, rule.worst, watched))
     found = worst([verdict for verdict, _ in answers])
     return found, f"{rule.experiment}, n = {spread['n']}: " + "; ".join(why for _, why in answers)
 

@@ -19,6 +19,8 @@ from vqchaos.errors import (
     UncleanError,
     UsageError,
 )
+from vqchaos.experiment.files import load_experiment
+from vqchaos.faults.base import Verification
 from vqchaos.faults.latency import Latency
 from vqchaos.faults.proxy_down import ProxyDown
 from vqchaos.history.events import FaultReverted, FaultVerified, RunEnded
@@ -26,7 +28,7 @@ from vqchaos.history.store import read
 from vqchaos.ledger import Ledger
 from vqchaos.runner.by_hand import FaultHolder
 from vqchaos.runner.watchdog import NoGuard
-from vqchaos.stack.protocols import Capability
+from vqchaos.stack.protocols import Capability, Toxic
 
 LATE = Latency.model_validate({"type": "latency", "latency": "300ms"})
 
@@ -146,3 +148,51 @@ def test_production_and_what_the_stack_lacks_are_refused(stack: FakeStack, tmp_p
         chaos.inject(LATE),
     ):
         pytest.fail("out of reach")
+
+
+def test_what_did_not_take_hold_never_lets_the_block_begin(
+    stack: FakeStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Latency, "verify", lambda *_: Verification("no", "it was as fast"))
+    with (
+        pytest.raises(FaultError, match="it was as fast"),
+        hold(stack, tmp_path / "runs") as chaos,
+        chaos.inject(LATE),
+    ):
+        pytest.fail("the block must not begin")
+    assert toxics(stack) == []
+
+
+def test_a_block_that_was_never_left_is_reverted_at_the_end(
+    stack: FakeStack, tmp_path: Path
+) -> None:
+    with hold(stack, tmp_path / "runs") as chaos:
+        never_left = chaos.inject(LATE)
+        never_left.__enter__()
+        assert toxics(stack) == ["latency"]
+    assert toxics(stack) == []
+    assert Ledger(stack.state_dir).in_force() == []
+
+
+def test_a_fault_with_times_of_its_own_is_refused_and_names_are_told_apart(
+    stack: FakeStack, tmp_path: Path
+) -> None:
+    timed = Latency.model_validate({"type": "latency", "latency": "300ms", "for": "2s"})
+    with hold(stack, tmp_path / "runs") as chaos:
+        with pytest.raises(UsageError, match="`for`"), chaos.inject(timed):
+            pytest.fail("as long as its block, nothing else")
+        for _ in range(2):
+            with chaos.inject(LATE):
+                pass
+    assert chaos.folder is not None
+    assert [f.name for f in load_experiment(chaos.folder / "experiment.yaml").faults] == [
+        "latency", "latency-1",
+    ]  # fmt: skip
+
+
+def test_a_live_mark_of_elsewhere_is_a_refusal(stack: FakeStack, tmp_path: Path) -> None:
+    deadline = int(stack.clock.wall()) + 600
+    mark = Toxic(f"vqchaos.elsewhere.0.{deadline}", "latency", "downstream", 1.0, {"latency": 1})
+    stack.proxy.add(mark)
+    with pytest.raises(UncleanError, match="elsewhere"), hold(stack, tmp_path / "runs"):
+        pytest.fail("somebody else's fault is in force")

@@ -377,3 +377,28 @@ def test_a_gate_may_stop_at_the_first_failure_and_names_what_was_not_run(lab: La
     assert result.exit_code == ExitCode.FAIL
     [row] = result.summary["gate"]["rules"]
     assert "second was not run" in row["why"]
+
+
+def test_a_gate_over_nothing_is_no_pass(lab: Lab) -> None:
+    lab.stack.lacks = {Capability.PROXY: "no proxy_api"}
+    planned = [Planned(lab.experiment(LATENCY), Path("x.yaml"), named=False)]
+    gate = Gate.model_validate({"rules": [{"type": "skipped", "max": 9}]})
+    result = lab.runner(gate=(gate, Path("gate.yaml"))).run(planned)
+    assert result.exit_code == ExitCode.UNKNOWN
+    assert result.summary["gate"]["verdict"] == "unknown"
+
+
+def test_what_a_signal_left_undone_is_in_the_gates_reasons(lab: Lab) -> None:
+    first = lab.experiment(command(lab))
+    talk = lab.talk
+    whole = talk.run_ended
+
+    def ended(verdict: dict[str, Any], folder: Path) -> None:
+        whole(verdict, folder)
+        lab.interrupts.receive(signal.SIGTERM)
+
+    talk.run_ended = ended  # type: ignore[method-assign]
+    result = gated(lab, first, first.model_copy(update={"name": "second"}))
+    assert result.exit_code == ExitCode.SIGTERM
+    assert result.summary["gate"]["verdict"] == "unknown"
+    assert result.not_run == ["second"]

@@ -83,6 +83,10 @@ def run(
 
     rules = None if gate is None else (load_gate(gate), gate)
     planned = load_all(files, sets)
+    if rules is not None:
+        from vqchaos.gate import require_known
+
+        require_known(*rules, {plan.experiment.name for plan in planned})
     if skip:
         planned = [replace(plan, named=False) for plan in planned]
     opened = open_named_stack(stack, sets)

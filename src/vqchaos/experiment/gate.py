@@ -22,7 +22,7 @@ class Verdicts(Rule):
     """Every run passes; of the experiments that are named, or of all. A void run is unknown."""
 
     type: Literal["verdicts"]
-    experiments: list[Name] | None = None
+    experiments: Annotated[list[Name], Field(min_length=1)] | None = None
 
 
 class RecoveryLimit(Rule):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,6 +63,14 @@ def _meant(path: Path, config: pytest.Config) -> bool:
     from vqchaos.pytest_plugin.turns import named  # noqa: PLC0415
 
     return bool({path.resolve(), path.parent.resolve()} & named(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Of xdist: a worker cannot tell what its controller's command line named."""
+    from vqchaos.pytest_plugin.turns import NAMED, named  # noqa: PLC0415
+
+    node.workerinput[NAMED] = [str(path) for path in named(node.config)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from vqchaos.cli.common import open_named_stack
-from vqchaos.errors import UsageError
+from vqchaos.errors import Interrupted, UsageError
 from vqchaos.faults import AnyFault
 from vqchaos.faults.base import Fault
 from vqchaos.pytest_plugin.turns import Wanted, turn
@@ -47,7 +47,15 @@ class Chaos:
 
         Raises UsageError for settings that are wrong.
         """
-        return self._holder.inject(make(fault, settings) if isinstance(fault, str) else fault)
+        return self._held(make(fault, settings) if isinstance(fault, str) else fault)
+
+    @contextmanager
+    def _held(self, fault: Fault) -> Iterator[Injection]:
+        try:
+            with self._holder.inject(fault) as item:
+                yield item
+        except Interrupted as error:  # reverted by now; no further test may break anything
+            pytest.exit(str(error), returncode=int(error.exit_code))
 
 
 def make(kind: str, settings: dict[str, Any]) -> Fault:
@@ -67,8 +75,10 @@ def holding(item: pytest.Item) -> Iterator[Chaos]:
     """The stack is this item's until the block ends."""
     wanted = Wanted.of(item)
     name = re.sub(r"[^a-z0-9]+", "-", item.name.lower()).strip("-")[:40] or "test"
-    with turn(wanted.stack):
-        stack = open_named_stack(wanted.stack, [*wanted.sets])
-        with FaultHolder(stack, out=wanted.out, name=name, yes=wanted.yes) as holder:
-            item.user_properties.append(("vqchaos_run", str(holder.folder)))
-            yield Chaos(holder)
+    stack = open_named_stack(wanted.stack, [*wanted.sets])
+    with (
+        turn(str(stack.state_dir)),
+        FaultHolder(stack, out=wanted.out, name=name, yes=wanted.yes) as holder,
+    ):
+        item.user_properties.append(("vqchaos_run", str(holder.folder)))
+        yield Chaos(holder)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vqchaos.errors import ExitCode
+from vqchaos.errors import ExitCode, VqchaosError
 from vqchaos.pytest_plugin.turns import Wanted, named, turn
 from vqchaos.text import clean
 
@@ -49,7 +49,7 @@ class ExperimentItem(pytest.Item):
 
     def runtest(self) -> None:
         wanted = Wanted.of(self)
-        with turn(wanted.stack):
+        with turn(place_of(wanted)):
             code, out, err = self._run(wanted)
         lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
         verdicts, summary = lines[:-1], lines[-1] if lines else {}
@@ -61,14 +61,16 @@ class ExperimentItem(pytest.Item):
             pytest.skip("; ".join(clean(each["reason"]) for each in summary["skipped"]))
         if code != ExitCode.PASS:
             last = clean(err).splitlines()[-12:]
-            texts = [told(v, wanted.out / str(v["run"])) for v in verdicts] or ["\n".join(last)]
+            texts = [told(v, wanted.out / str(v["run"])) for v in verdicts]
+            if all(v.get("exit_code") != code for v in verdicts):  # then no run is the reason
+                texts.append("\n".join(last))
             raise ExperimentError(f"exit code {code}: {meaning(code)}\n" + "\n".join(texts))
 
     def _run(self, wanted: Wanted) -> tuple[int, str, str]:
         words = [sys.executable, *PROGRAM, "run", str(self.path), "--json"]
         words += ["--stack", wanted.stack, "--out", str(wanted.out)]
         words += ["--yes"] if wanted.yes else []
-        words += [] if self.path in named(self.config) else ["--skip"]
+        words += [] if self.path.resolve() in named(self.config) else ["--skip"]
         for each in wanted.sets:
             words += ["--set", each]
         with subprocess.Popen(
@@ -96,6 +98,16 @@ class ExperimentItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, f"experiment: {self.name}"
+
+
+def place_of(wanted: Wanted) -> str:
+    """By which all names of one stack are the same; what cannot be opened tells its run."""
+    from vqchaos.cli.common import open_named_stack  # noqa: PLC0415
+
+    try:
+        return str(open_named_stack(wanted.stack, [*wanted.sets]).state_dir)
+    except VqchaosError:
+        return wanted.stack
 
 
 def told(verdict: dict[str, Any], folder: Path) -> str:

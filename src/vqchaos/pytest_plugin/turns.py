@@ -14,6 +14,8 @@ import pytest
 
 from vqchaos.stack.local.paths import state_home
 
+NAMED = "vqchaos_named"  # what the controller of xdist tells its workers
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -42,6 +44,9 @@ class Wanted:
 
 def named(config: pytest.Config) -> set[Path]:
     """The files and folders that the command line names; none where pytest chose them."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:  # a worker of xdist is handed arguments in any case
+        return {Path(path) for path in worker.get(NAMED, ())}
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return set()
     return {(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args}

@@ -19,7 +19,14 @@ import psutil
 
 from vqchaos import __version__
 from vqchaos.clock import Clock, RealClock
-from vqchaos.errors import CapabilityMissing, Interrupted, UncleanError, UsageError
+from vqchaos.errors import (
+    CapabilityMissing,
+    FaultError,
+    Interrupted,
+    UncleanError,
+    UsageError,
+    VqchaosError,
+)
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
 from vqchaos.history.events import RunEnded, RunStarted
@@ -28,9 +35,10 @@ from vqchaos.runner.abort import refuse_if_blocked
 from vqchaos.runner.folder import make_folder, write_experiment, write_json
 from vqchaos.runner.injection import Injection, Injector
 from vqchaos.runner.interrupts import Interrupts
-from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.lock import patience_of, stack_lock
 from vqchaos.runner.progress import Progress, Silent
 from vqchaos.runner.recorder import Recorder
+from vqchaos.runner.sweep import sweep
 from vqchaos.runner.watchdog import Guard, Watchdog
 from vqchaos.stack.opening import AnyStack, remember
 from vqchaos.stack.protocols import Stack
@@ -70,7 +78,7 @@ class FaultHolder:
         self._progress = progress or Silent()
         self._guard = guard
         self._interrupts = Interrupts()
-        self._done: list[Fault] = []
+        self._items: list[Injection] = []
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -82,7 +90,8 @@ class FaultHolder:
                 f"stack '{stack.name}' is production", hint="say so: --chaos-yes, or yes=True"
             )
         with ExitStack() as opening:
-            opening.enter_context(stack_lock(stack.state_dir, self._name, clock))
+            patience = patience_of(stack.state_dir)
+            opening.enter_context(stack_lock(stack.state_dir, self._name, clock, patience=patience))
             refuse_if_blocked(stack.state_dir, clock)
             self._ledger = Ledger(stack.state_dir)
             if in_force := self._ledger.in_force():
@@ -91,6 +100,7 @@ class FaultHolder:
                     f"faults of an earlier run are still in force: {names}",
                     hint="revert them with `vqchaos heal`",
                 )
+            sweep(stack, clock, self._progress.said)
             self._watchdog = self._guard or self._own_guard(opening)
             self._begin(opening)
             self._open = opening.pop_all()
@@ -138,32 +148,53 @@ class FaultHolder:
         self._watchdog.run_begins(folder, self._limit)
 
     def _end(self) -> None:
-        rec = self._recorder
-        rec.emit(RunEnded(t=rec.t(), how="completed", why="", signal=None))
+        """Whatever a block that was never left, or was torn from its undo, may still hold."""
+        rec, failed = self._recorder, None
+        for item in reversed(self._items):
+            try:
+                with self._whole():
+                    self._revert(item)
+            except VqchaosError as error:
+                failed = failed or error
+        how, why = ("error", str(failed)) if failed else ("completed", "")
+        rec.emit(RunEnded(t=rec.t(), how=how, why=why, signal=None))
         self._watchdog.run_over()
         rec.close()
+        if failed is not None:
+            raise failed
 
     @contextmanager
     def inject(self, fault: Fault) -> Iterator[Injection]:
         """The fault is in force and verified inside; reverted and verified when the block ends.
 
         Raises CapabilityMissing if the stack cannot do it, FaultError if it did not take hold (it
-        is reverted then), UncleanError if it could not be reverted.
+        is reverted then), UncleanError if it could not be reverted, UsageError for a fault with
+        times of its own, Interrupted for a signal that came in the middle of either.
         """
+        if fault.at or fault.for_ is not None or fault.every is not None:
+            raise UsageError(
+                f"{fault.type}: `at`, `for` and `every` are an experiment's",
+                hint="here a fault lasts as long as its block",
+            )
         missing = self.stack.missing()
         lacks = [f"{need}: {missing[need]}" for need in fault.needed() & set(missing)]
         if lacks:
             raise CapabilityMissing(
                 f"stack '{self.stack.name}' cannot do {fault.type}: " + "; ".join(lacks)
             )
-        number = len(self._done)
-        self._done.append(fault)
+        number = len(self._items)
+        taken = {item.name for item in self._items}
+        name = fault.name or fault.type
+        name = name if name not in taken else f"{name}-{number}"
+        item = Injection(number, name, fault.model_copy(update={"name": name}))
+        self._items.append(item)
         self._write()
-        item = Injection(number, fault.name or f"{fault.type}-{number}", fault)
         try:
             with self._whole():
                 self._watchdog.ensure()
                 self._injector.inject(item, restarts=False)
+            if item.verified is not None and item.verified.answer == "no":
+                raise FaultError(f"{item.name} did not take hold: {item.verified.why}")
             yield item
         finally:
             with self._whole():
@@ -181,14 +212,21 @@ class FaultHolder:
     def _write(self) -> None:
         """experiment.yaml, for whoever completes the history of a run that died."""
         assert self.folder is not None
-        data = {"name": "by-hand", "faults": self._done}
+        data = {"name": "by-hand", "faults": [item.fault for item in self._items]}
         write_experiment(self.folder, Experiment.model_validate(data))
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """A signal waits until an injection or an undo came to its end; then it counts."""
-        with self._interrupts.installed(), self._interrupts.shield():
-            yield
-        first, self._interrupts.first = self._interrupts.first, None
+        said = ""
+        try:
+            with self._interrupts.installed(), self._interrupts.shield():
+                yield
+        except VqchaosError as error:
+            said = f"; {error}"
+            if self._interrupts.first is None:
+                raise
+        finally:
+            first, self._interrupts.first = self._interrupts.first, None
         if first is not None:
-            raise Interrupted(first, "")
+            raise Interrupted(first, f"interrupted by signal {first}{said}")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vqchaos.errors import FaultError, VqchaosError
-from vqchaos.faults.base import Fault, StartupFault, Ticket, World, require_few
+from vqchaos.faults.base import Fault, StartupFault, Ticket, Verification, World, require_few
 from vqchaos.history.events import (
     FaultFailed,
     FaultInjected,
@@ -38,6 +38,7 @@ class Injection:
     entry: Entry | None = None
     injected: bool = False
     over: bool = False  # reverted, or instant and nothing left to do before the phase ends
+    verified: Verification | None = None  # whether it took hold, once that was asked
 
     @property
     def in_force(self) -> bool:
@@ -156,6 +157,7 @@ class Injector:
             answer = item.fault.verify(self._world, item.entry.state)
         except Exception as error:
             raise self._failed(item, "verify", error) from error
+        item.verified = answer
         rec.emit(FaultVerified(t=rec.t(), fault=item.name, answer=answer.answer, why=answer.why))
         mark = {"yes": "verified", "no": "NOT verified", "none": "not verifiable"}[answer.answer]
         rec.progress.said(f"{item.name} injected, {mark}: {answer.why}", rec.t())

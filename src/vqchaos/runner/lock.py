@@ -17,6 +17,14 @@ from vqchaos.errors import StackLocked
 from vqchaos.units import format_duration
 
 _A_LOOK = 0.2  # seconds
+_PATIENCE = 60.0
+
+
+def patience_of(folder: Path) -> float:
+    """How long to wait for the lock, seconds: a watchdog or a heal ends by itself, and for a run
+    nobody waits."""
+    live = holder(folder)
+    return _PATIENCE if live is not None and live.get("role", "run") != "run" else 0.0
 
 
 def holder(folder: Path) -> dict[str, Any] | None:

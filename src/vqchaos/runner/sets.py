@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vqchaos.checks.base import worst as worst_verdict
 from vqchaos.clock import Clock
 from vqchaos.errors import (
     CapabilityMissing,
     ExitCode,
     Interrupted,
-    StackError,
     UncleanError,
     UsageError,
     VqchaosError,
@@ -28,23 +28,20 @@ from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
 from vqchaos.observer.config import url_of
 from vqchaos.report.files import write_set
-from vqchaos.runner import marks
 from vqchaos.runner.abort import refuse_if_blocked
 from vqchaos.runner.control import listening
 from vqchaos.runner.desk import Desk
 from vqchaos.runner.folder import make_folder, write_text
 from vqchaos.runner.interrupts import Interrupts
-from vqchaos.runner.lock import holder, stack_lock
+from vqchaos.runner.lock import patience_of, stack_lock
 from vqchaos.runner.progress import Guarded, Progress
 from vqchaos.runner.run import Options, Run
+from vqchaos.runner.sweep import sweep
 from vqchaos.runner.watchdog import NoGuard, Watchdog
 from vqchaos.stack.opening import AnyStack, remember
 from vqchaos.stack.protocols import Stack
 from vqchaos.summary import CODES
-from vqchaos.text import one_line
-from vqchaos.units import format_duration
 
-LOCK_PATIENCE = 60.0  # seconds for a watchdog or a heal at work; for a run nobody waits
 _NO = "if this runner is killed, its faults stay until `vqchaos heal`"
 
 
@@ -78,7 +75,7 @@ class Done:
 @dataclass
 class SetResult:
     """What a set of runs came to. ``summary`` is summary.json's content. ``not_run``: experiments
-    that a gate's ``on_fail: stop`` left undone."""
+    of which not every run was made."""
 
     folder: Path | None = None
     runs: list[Done] = field(default_factory=list)
@@ -184,7 +181,7 @@ class SetRunner:
         repeats = [(p, n) for p in run for n in range(self._repeats(p.experiment))]
         folder = self._stack.state_dir
         with (
-            stack_lock(folder, self._what(planned), self._clock, patience=_patience(folder)),
+            stack_lock(folder, self._what(planned), self._clock, patience=patience_of(folder)),
             listening(folder, self._desk),
         ):
             refuse_if_blocked(folder, self._clock)
@@ -216,14 +213,16 @@ class SetRunner:
         return Watchdog(self._stack) if self._options.watchdog else NoGuard("--no-watchdog: " + _NO)
 
     def _all(self, repeats: list[tuple[Planned, int]], result: SetResult) -> None:
-        for number, (plan, _) in enumerate(repeats, 1):
-            self._interrupts.check()
-            done = self._one(plan, number, len(repeats))
-            result.runs.append(done)
-            if done.verdict["exit_code"] == ExitCode.UNCLEAN or self._stops(done):
-                left = [plan.experiment.name for plan, _ in repeats[number:]]
-                result.not_run = list(dict.fromkeys(left))
-                break
+        try:
+            for number, (plan, _) in enumerate(repeats, 1):
+                self._interrupts.check()
+                done = self._one(plan, number, len(repeats))
+                result.runs.append(done)
+                if done.verdict["exit_code"] == ExitCode.UNCLEAN or self._stops(done):
+                    break
+        finally:
+            left = [plan.experiment.name for plan, _ in repeats[len(result.runs) :]]
+            result.not_run = list(dict.fromkeys(left))
 
     def _stops(self, done: Done) -> bool:
         gate = self._options.gate
@@ -244,7 +243,7 @@ class SetRunner:
                 f"faults of an earlier run are still in force: {names}",
                 hint="revert them with `vqchaos heal`",
             )
-        self._sweep()
+        sweep(self._stack, self._clock, self._progress.said)
         seed = experiment.seed if experiment.seed is not None else secrets.randbelow(2**31)
         folder = make_folder(self._options.out, experiment.name, self._clock.wall())
         self._progress.run_started(experiment.name, experiment.title, number, of)
@@ -270,33 +269,6 @@ class SetRunner:
         self._progress.run_ended(verdict, folder)
         return Done(folder, verdict)
 
-    def _sweep(self) -> None:
-        """Marks of runs whose ledger is lost: the expired are reverted, a live one is a refusal."""
-        ledger = Ledger(self._stack.state_dir)
-        try:
-            found = marks.find(self._stack, ledger, self._clock)
-        except StackError as error:
-            self._progress.said(f"could not look for marks of earlier runs: {error}")
-            return
-        for mark in found.expired:
-            outcome = marks.revert(mark, self._stack, ledger)
-            text = f"expired mark of run {one_line(mark.run)}: {mark.thing.what} "
-            if not outcome.done:
-                raise UncleanError(
-                    f"{text}could not be reverted: {outcome.proof.why}",
-                    hint="; ".join(outcome.manual) or None,
-                )
-            self._progress.said(f"{text}reverted")
-        if found.live:
-            mark = found.live[0]
-            left = format_duration(max(0.0, mark.deadline - self._clock.wall()))
-            raise UncleanError(
-                f"run {one_line(mark.run)}, which is not of this machine or has lost its ledger, "
-                f"has {mark.thing.what} in force for another {left} at most",
-                hint=f"wait for it, stop it where it runs, or {mark.thing.by_hand} if you know "
-                "that it is dead",
-            )
-
     def _summarise(self, result: SetResult, min_valid: int | None) -> None:
         skipped = [
             {"experiment": s.experiment, "source": str(s.source), "reason": s.reason}
@@ -319,8 +291,16 @@ class SetRunner:
         if self._options.label:
             result.summary["label"] = self._options.label
         if len(result.runs) + len(result.skipped) > 1 or self._options.gate is not None:
+            self._write(result)
+
+    def _write(self, result: SetResult) -> None:
+        """What goes wrong here hides nothing of what was found."""
+        try:
             result.folder = make_folder(self._options.out, "set", self._clock.wall())
             write_set(result.folder, result.summary, [d.verdict for d in result.runs])
+        except (OSError, UsageError) as error:
+            result.error = result.error or VqchaosError(f"the set's summary: {error}")
+            result.exit_code = worst([result.exit_code, ExitCode.UNKNOWN])
 
     def _gated(self, result: SetResult, gate: Gate, file: Path) -> list[ExitCode]:
         """The gate's verdict instead of the set's; what is unclean or interrupted stays so."""
@@ -328,12 +308,9 @@ class SetRunner:
         found = judge_gate(gate, file, result.summary, [done.verdict for done in result.runs])
         result.summary["gate"] = found
         own = [ExitCode(int(done.verdict["exit_code"])) for done in result.runs]
+        if not result.runs:
+            found["verdict"] = worst_verdict([found["verdict"], "unknown"])
         return [CODES[found["verdict"]], *(c for c in own if c is ExitCode.UNCLEAN or c > 128)]
-
-
-def _patience(folder: Path) -> float:
-    live = holder(folder)
-    return LOCK_PATIENCE if live is not None and live.get("role", "run") != "run" else 0.0
 
 
 def _min_valid(run: Sequence[Planned]) -> int | None:
