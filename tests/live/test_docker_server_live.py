@@ -95,7 +95,7 @@ def test_what_is_known_of_it(server: Server) -> None:
 
 def test_what_a_start_up_fault_asks_for_before_it_touches_anything(server: Server) -> None:
     fault = PortConflict.model_validate({"type": "port_conflict"})
-    world: Any = SimpleNamespace(server=server.docker)
+    world: Any = SimpleNamespace(server_of=lambda _: server.docker)
     require_few(fault, world, 1)
     server.project.api.stop(server.own, timeout=1)
     with pytest.raises(FaultError, match="does not run"):
@@ -107,9 +107,8 @@ def test_what_a_start_up_fault_asks_for_before_it_touches_anything(server: Serve
     server.until(lambda attempt: attempt.state == "running")
     require_few(fault, world, 1)
     server.project.add(number=2, command=COMMAND)
-    beside: Any = SimpleNamespace(
-        server=DockerServer(server.control, server.folder, CLOCK, replica=2)
-    )
+    other = DockerServer(server.control, server.folder, CLOCK, replica=2)
+    beside: Any = SimpleNamespace(server_of=lambda _: other)
     with pytest.raises(CapabilityMissing, match="publishes port 8000 at no fixed port"):
         require_few(fault, beside, 1)
 

@@ -166,3 +166,16 @@ def test_a_stack_whose_starts_cannot_be_changed_is_not_asked(lab: Lab) -> None:
     found = marks.find(lab.stack, Ledger(lab.stack.state_dir), lab.stack.world.clock)
     assert found.live == []
     assert "server.stand_ins" not in lab.stack.world.calls[before:]
+
+
+def test_a_toxiproxy_that_is_silent_hides_no_stand_in(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: object) -> list[marks.Mark]:
+        raise StackError("Toxiproxy does not answer")
+
+    injected(lab, "port_conflict")
+    monkeypatch.setattr(marks, "PLACES", (silent, marks.on_containers))
+    found = marks.find(lab.stack, Ledger(lab.stack.state_dir), lab.stack.world.clock)
+    assert len(found.live) == 1
+    assert "does not answer" in str(found.blind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -59,7 +60,8 @@ def _as_open(original: Path, copy: Path, *, least: int) -> None:
     the server may be another user's, and read what is its own."""
     there = original.stat()
     if os.geteuid() == 0:
-        os.chown(copy, there.st_uid, there.st_gid)
+        with contextlib.suppress(OSError):  # a root without that right: as for any other user
+            os.chown(copy, there.st_uid, there.st_gid)
     copy.chmod(stat.S_IMODE(there.st_mode) & _PERMISSIONS | least)
 
 

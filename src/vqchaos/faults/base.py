@@ -273,10 +273,11 @@ class StartupFault(Fault):
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:
         self.prepare(world, state)
         effect()
-        self.server(world).stop()
+        server = self.server(world)  # one for both: it knows its place from its first look
+        server.stop()
         mark = StartMark(state["mark"], state["token"], self.type)
         override = replace(self.apply(world, state), mark=mark)
-        self.server(world).start(override, restarts=bool(state.get("restarts", False)))
+        server.start(override, restarts=bool(state.get("restarts", False)))
 
     def verify(self, world: World, state: State) -> Verification:
         attempt = self.server(world).attempt()

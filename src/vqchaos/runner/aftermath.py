@@ -159,6 +159,8 @@ def _sweep(stack: Stack, ledger: Ledger, clock: Clock, result: Healed) -> None:
         outcome = marks.revert(mark, stack, ledger)
         result.found.append(outcome.entry)
         result.undone.append(outcome)
+    if found.blind is not None:
+        raise found.blind
 
 
 def _ours(item: Item, result: Healed) -> bool:

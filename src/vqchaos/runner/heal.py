@@ -32,5 +32,7 @@ def heal(stack: Stack, clock: Clock, *, dry_run: bool = False) -> Healed:
             return revert_all(stack, clock, by="heal", why=why)
         ledger = Ledger(stack.state_dir)
         found = marks.find(stack, ledger, clock)
+        if found.blind is not None:
+            raise found.blind
         entries = [*reversed(ledger.in_force()), *(marks.entry_of(mark) for mark in found.expired)]
         return Healed(stack.name, found=entries, live=found.live)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vqchaos.clock import Clock
+from vqchaos.errors import StackError
 from vqchaos.faults import REGISTRY
 from vqchaos.faults.base import State
 from vqchaos.ledger import Entry, Ledger
@@ -38,6 +39,7 @@ class Marks:
 
     expired: list[Mark] = field(default_factory=list)
     live: list[Mark] = field(default_factory=list)
+    blind: StackError | None = None  # a place that did not answer
 
 
 def parse(thing: Marked) -> Mark | None:
@@ -49,12 +51,17 @@ def parse(thing: Marked) -> Mark | None:
 
 
 def find(stack: Stack, ledger: Ledger, clock: Clock) -> Marks:
-    """Raises StackError if the proxy's API or Docker does not answer."""
+    """One place that does not answer hides nothing of the others."""
     marks = Marks()
     known = {(entry.run, entry.number) for entry in ledger.in_force()}
     now = clock.wall()
     for place in PLACES:
-        for mark in place(stack):
+        try:
+            there = list(place(stack))
+        except StackError as error:
+            marks.blind = marks.blind or error
+            continue
+        for mark in there:
             if (mark.run, mark.number) not in known:
                 (marks.expired if mark.deadline < now else marks.live).append(mark)
     return marks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vqchaos.clock import Clock
-from vqchaos.errors import StackError, UncleanError
+from vqchaos.errors import UncleanError
 from vqchaos.ledger import Ledger
 from vqchaos.runner import marks
 from vqchaos.stack.protocols import Stack
@@ -16,11 +16,9 @@ from vqchaos.units import format_duration
 def sweep(stack: Stack, clock: Clock, said: Callable[[str], None]) -> None:
     """The expired are reverted, a live one is a refusal. Raises UncleanError."""
     ledger = Ledger(stack.state_dir)
-    try:
-        found = marks.find(stack, ledger, clock)
-    except StackError as error:
-        said(f"could not look for marks of earlier runs: {error}")
-        return
+    found = marks.find(stack, ledger, clock)
+    if found.blind is not None:
+        said(f"could not look for all marks of earlier runs: {found.blind}")
     for mark in found.expired:
         outcome = marks.revert(mark, stack, ledger)
         text = f"expired mark of run {one_line(mark.run)}: {mark.thing.what} "

@@ -40,13 +40,14 @@ class Engine:
         self.vols: list[dict[str, Any]] = []
 
     def containers(self, **options: Any) -> list[dict[str, Any]]:
-        return list(self.there)
+        return [{**each, "NetworkSettings": self.of(each["Id"])} for each in self.there]
+
+    def of(self, identifier: str) -> dict[str, Any]:
+        """Its networks, as Docker lists them also of one that does not run."""
+        return {"Networks": {name: {} for name, on in self.nets.items() if identifier in on}}
 
     def networks(self, **options: Any) -> list[dict[str, Any]]:
         return [{"Id": name, "Name": name} for name in self.nets]
-
-    def inspect_network(self, name: str) -> dict[str, Any]:
-        return {"Containers": {identifier: {} for identifier in self.nets[name]}}
 
     def volumes(self, **options: Any) -> dict[str, Any]:
         return {"Volumes": list(self.vols) or None}

@@ -81,11 +81,22 @@ def of_stack(file: DockerStackFile, path: Path) -> Address:
     if file.env_file is not None:
         env_file = path.resolve().parent / Path(file.env_file)
         if env_file.is_file():
-            named = read_env(env_file)
+            named = _named(env_file)
             where = str(env_file)
     if any(name in file.env for name in NAMES):
         named, where = {**named, **file.env}, str(path)
     return address(named, where)
+
+
+def _named(path: Path) -> dict[str, str]:
+    """Docker's own variables in it. What else is there, and whether it is well written, is
+    Compose's affair: an undo must not depend on that."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    pairs = (line.strip().partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip() in NAMES}
 
 
 def host() -> str:

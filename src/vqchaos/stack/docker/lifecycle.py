@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from typing import Any
+
+import psutil
 
 from vqchaos.errors import StackError, StackUnhealthy, UncleanError
 from vqchaos.ledger import Ledger
 from vqchaos.stack.docker.compose import Compose
 from vqchaos.stack.docker.stack import DockerStack
+from vqchaos.stack.environ import TOKEN_VARIABLE, carriers
 from vqchaos.stack.local.engine_env import Progress
 from vqchaos.stack.protocols import Item
 from vqchaos.stack.status import StackStatus, answer_token
@@ -78,9 +83,18 @@ def down(
         raise failed or StackError(
             f"still there after down: {named}", hint="run `vqchaos down` again"
         )
+    _end_what_is_here(stack, {str(e.state["token"]) for e in in_force if "token" in e.state})
     for entry in in_force:
         ledger.undone(entry.id, "forgotten by `down --force`: the stack is gone")
     return others
+
+
+def _end_what_is_here(stack: DockerStack, tokens: set[str]) -> None:
+    """What faults left on this machine itself: a held port, copies of a model."""
+    for process in carriers(TOKEN_VARIABLE, tokens):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    shutil.rmtree(stack.state_dir / "scratch", ignore_errors=True)
 
 
 def status(stack: DockerStack, *, token_timeout: float = 10.0) -> StackStatus:

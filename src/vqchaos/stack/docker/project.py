@@ -32,7 +32,7 @@ class ProjectThings:
         rest."""
         ours: list[Item] = []
         others: list[Item] = []
-        strangers = set()
+        used: set[str] = set()  # networks that strangers are on, also those that do not run
         for container in self._containers():
             labels = container["Labels"] or {}
             mine = labels.get(facts.SERVICE) in services or _labelled(labels)
@@ -41,10 +41,10 @@ class ProjectThings:
             )
             (ours if mine else others).append(item)
             if not mine:
-                strangers.add(container["Id"])
+                used |= set((container.get("NetworkSettings") or {}).get("Networks") or {})
         for network in self._networks():
-            used = strangers & set(self._on(network["Id"]))
-            (others if used else ours).append(Item("network", one_line(network["Name"])))
+            kept = network["Name"] in used
+            (others if kept else ours).append(Item("network", one_line(network["Name"])))
         for volume in self._volumes():
             mine = volumes or _labelled(volume.get("Labels") or {})
             (ours if mine else others).append(Item("volume", one_line(volume["Name"])))
@@ -86,11 +86,6 @@ class ProjectThings:
             lambda: api.networks(filters=self._filters)
         )
         return found
-
-    def _on(self, network: str) -> list[str]:
-        api = self._docker.api
-        seen = self._docker.call(lambda: api.inspect_network(network), "a network")
-        return list(seen.get("Containers") or {})
 
     def _volumes(self) -> list[Mapping[str, Any]]:
         api = self._docker.api

@@ -8,6 +8,7 @@ remembered but by Docker itself: the one that stands in says by its labels in wh
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from vqchaos.stack.protocols import Attempt, StartOverride
 from vqchaos.text import clean
 
 _GRACE = 15.0  # seconds between SIGTERM and SIGKILL, as for a local server
+_MARGIN = 10.0  # … and for Docker to say so
+_ON_ITS_WAY = 1.0  # seconds for a call whose asker died to reach the container
 _SHOWN = 200  # lines of a log that an attempt carries
 _LOG = 20_000  # lines that are looked through for a cause
 _EARLY = 0.3
@@ -42,6 +45,7 @@ class DockerServer:
         self._folder = folder
         self._clock = clock
         self._replica = replica
+        self._bound: tuple[str, int] | None = None  # service and number, once they were seen
 
     @property
     def _docker(self) -> Docker:
@@ -97,7 +101,23 @@ class DockerServer:
         own = self._found()
         if own is None and removed:
             return  # somebody removed the own one: there is nothing more to start
-        self._containers.start(own or self._own())
+        own = own or self._own()
+        self._let_end(own)
+        self._containers.start(own)
+
+    def _let_end(self, own: ContainerRef) -> None:
+        """Docker goes on with a stop whose asker died: one that runs and was told to stop, by
+        Docker's own events, is waited for, or it would end after its start was called done."""
+        began, limit, sent = self._clock.now(), _GRACE + _MARGIN, False
+
+        def over() -> bool:
+            nonlocal sent
+            if self._containers.state(own).status not in ("running", "paused"):
+                return True
+            sent = sent or self._containers.signalled(own, limit)
+            return not sent and self._clock.now() - began >= _ON_ITS_WAY
+
+        wait_until(over, limit, self._clock, every=0.1)
 
     def attempt(self) -> Attempt:
         place = self._place()
@@ -175,8 +195,15 @@ class DockerServer:
         ]
 
     def _place(self) -> Place | None:
+        """Replicas are counted anew at each look: where another one's container was removed in
+        between, the same number would be a neighbour. So the first look decides."""
         found = self._containers.places("server")
-        return next((place for place in found if place.replica == self._replica), None)
+        if self._bound is None:
+            mine = next((place for place in found if place.replica == self._replica), None)
+            if mine is not None:
+                self._bound = (mine.now.service, mine.number)
+            return mine
+        return next((p for p in found if (p.now.service, p.number) == self._bound), None)
 
     def _found(self) -> ContainerRef | None:
         place = self._place()
@@ -201,7 +228,8 @@ class DockerServer:
 
     def _remove(self, ref: ContainerRef) -> None:
         api = self._docker.api
-        self._containers.stop(ref, _GRACE)
+        with contextlib.suppress(StackError):  # gone, or it will not stop: the removal decides
+            self._containers.stop(ref, _GRACE)
         try:
             self._docker.call(lambda: api.remove_container(ref.id, force=True, v=True), ref.name)
         except Gone:

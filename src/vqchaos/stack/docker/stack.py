@@ -68,9 +68,10 @@ class DockerStack:
         """Is the daemon on another machine?"""
         return not self.address.host.startswith("unix://")
 
-    @property
+    @cached_property
     def address(self) -> Address:
-        """Raises UsageError if the stack's file and the environment name different daemons."""
+        """As it was when first asked for: a context that changes meanwhile is another command's.
+        Raises UsageError if the stack's file and the environment name different daemons."""
         return of_stack(self.file, self.path)
 
     @property
