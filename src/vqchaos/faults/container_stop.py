@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from vqchaos.clock import wait_until
 from vqchaos.faults._containers import (
     ContainerFault,
     Seen,
@@ -20,12 +19,11 @@ from vqchaos.faults._containers import (
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
 from vqchaos.stack.container_protocols import ContainerRef
+from vqchaos.stack.container_stops import MARGIN, let_end
 from vqchaos.units import Duration, format_duration
 
 _FINE = ("running", "paused", "gone")
 _GRACE = 10.0  # seconds
-_MARGIN = 10.0  # seconds from SIGKILL until Docker says that it ended
-_ON_ITS_WAY = 1.0  # seconds in which a stop that was asked for sends its signal
 
 
 class ContainerStop(ContainerFault):
@@ -55,7 +53,7 @@ class ContainerStop(ContainerFault):
         return super().look(world, ref, ticket) | {"grace": self.grace}
 
     def longest(self) -> float:
-        return super().longest() + 2 * (self.grace + _MARGIN)
+        return super().longest() + 2 * (self.grace + MARGIN)
 
     @classmethod
     def undo_limit(cls, state: State) -> float:
@@ -78,7 +76,13 @@ class ContainerStop(ContainerFault):
         began = world.clock.now()  # for all: what Docker was told to do, it does at the same time
 
         def undo(seen: Seen) -> None:
-            _let_end(world, seen, began + _end_of(seen.was))
+            limit = _end_of(seen.was)
+            let_end(
+                lambda: look_at(world, seen).restarted,
+                lambda: world.containers.signalled(seen.ref, limit),
+                world.clock,
+                began + limit - world.clock.now(),
+            )
             world.containers.start(seen.ref)
 
         return undo_each(world, state, undo)
@@ -99,21 +103,4 @@ class ContainerStop(ContainerFault):
 
 def _end_of(was: State) -> float:
     """Seconds after its beginning a stop is over, whatever the container did."""
-    return float(was.get("grace", _GRACE)) + _MARGIN  # older entries have none
-
-
-def _let_end(world: World, seen: Seen, deadline: float) -> None:
-    """Docker goes on with a stop whose asker died: to call its container fine now is to find it
-    ended later. No signal was sent to it, or it does not end in time: no stop is under way."""
-    clock = world.clock
-    sent = False
-    give_up = min(clock.now() + _ON_ITS_WAY, deadline)
-
-    def over() -> bool:
-        nonlocal sent
-        if look_at(world, seen).restarted:
-            return True
-        sent = sent or world.containers.signalled(seen.ref, _end_of(seen.was))
-        return not sent and clock.now() >= give_up
-
-    wait_until(over, max(0.0, deadline - clock.now()), clock, every=0.1)
+    return float(was.get("grace", _GRACE)) + MARGIN  # older entries have none

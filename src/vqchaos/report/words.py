@@ -11,6 +11,7 @@ from vqchaos.recovery import STAGES
 from vqchaos.units import format_duration, format_share
 from vqchaos.view import NOBODY
 
+AFTER = ("fault", "recovery", "settle")  # the phases that a fault can spoil
 MARKS = {"pass": "✓", "unknown": "?", "fail": "✗", "skipped": "-"}
 Verdict = Mapping[str, Any]
 
@@ -68,7 +69,7 @@ def _pilot_alone(verdict: Verdict) -> bool:
     failed = {
         workload
         for workload, phases in verdict["outcomes"].items()
-        for phase in ("fault", "recovery", "settle")
+        for phase in AFTER
         if set(phases.get(phase, ())) - {"ok", "cancelled"}
     }
     return verdict["impact"] == "failed" and failed == {PILOT}

@@ -38,7 +38,8 @@ from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.lock import patience_of, stack_lock
 from vqchaos.runner.progress import Progress, Silent
 from vqchaos.runner.recorder import Recorder
-from vqchaos.runner.sweep import sweep
+from vqchaos.runner.sets import lacking
+from vqchaos.runner.sweep import require_clean
 from vqchaos.runner.watchdog import Guard, Watchdog
 from vqchaos.stack.opening import AnyStack, remember
 from vqchaos.stack.protocols import Stack
@@ -94,13 +95,7 @@ class FaultHolder:
             opening.enter_context(stack_lock(stack.state_dir, self._name, clock, patience=patience))
             refuse_if_blocked(stack.state_dir, clock)
             self._ledger = Ledger(stack.state_dir)
-            if in_force := self._ledger.in_force():
-                names = ", ".join(f"{entry.fault} (run {entry.run})" for entry in in_force)
-                raise UncleanError(
-                    f"faults of an earlier run are still in force: {names}",
-                    hint="revert them with `vqchaos heal`",
-                )
-            sweep(stack, clock, self._progress.said)
+            require_clean(stack, clock, self._progress.said)
             self._watchdog = self._guard or self._own_guard(opening)
             self._begin(opening)
             self._open = opening.pop_all()
@@ -176,11 +171,9 @@ class FaultHolder:
                 f"{fault.type}: `at`, `for` and `every` are an experiment's",
                 hint="here a fault lasts as long as its block",
             )
-        missing = self.stack.missing()
-        lacks = [f"{need}: {missing[need]}" for need in fault.needed() & set(missing)]
-        if lacks:
+        if reasons := lacking(fault, self.stack):
             raise CapabilityMissing(
-                f"stack '{self.stack.name}' cannot do {fault.type}: " + "; ".join(lacks)
+                f"stack '{self.stack.name}' cannot do it: " + "; ".join(reasons)
             )
         number = len(self._items)
         taken = {item.name for item in self._items}

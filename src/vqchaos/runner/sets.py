@@ -36,7 +36,7 @@ from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.lock import patience_of, stack_lock
 from vqchaos.runner.progress import Guarded, Progress
 from vqchaos.runner.run import Options, Run
-from vqchaos.runner.sweep import sweep
+from vqchaos.runner.sweep import require_clean
 from vqchaos.runner.watchdog import NoGuard, Watchdog
 from vqchaos.stack.opening import AnyStack, remember
 from vqchaos.stack.protocols import Stack
@@ -237,13 +237,7 @@ class SetRunner:
 
     def _one(self, plan: Planned, number: int, of: int) -> Done:
         experiment = plan.experiment
-        if in_force := Ledger(self._stack.state_dir).in_force():
-            names = ", ".join(f"{e.fault} (run {e.run})" for e in in_force)
-            raise UncleanError(
-                f"faults of an earlier run are still in force: {names}",
-                hint="revert them with `vqchaos heal`",
-            )
-        sweep(self._stack, self._clock, self._progress.said)
+        require_clean(self._stack, self._clock, self._progress.said)
         seed = experiment.seed if experiment.seed is not None else secrets.randbelow(2**31)
         folder = make_folder(self._options.out, experiment.name, self._clock.wall())
         self._progress.run_started(experiment.name, experiment.title, number, of)

@@ -1,4 +1,4 @@
-"""Before anything is injected: marks of runs whose ledger is lost."""
+"""Before anything is injected: nothing of an earlier run may be in force."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from vqchaos.text import one_line
 from vqchaos.units import format_duration
 
 
-def sweep(stack: Stack, clock: Clock, said: Callable[[str], None]) -> None:
-    """The expired are reverted, a live one is a refusal. Raises UncleanError."""
+def require_clean(stack: Stack, clock: Clock, said: Callable[[str], None]) -> None:
+    """An entry in the ledger is a refusal. Of marks of runs whose ledger is lost the expired are
+    reverted, a live one is a refusal. Raises UncleanError."""
     ledger = Ledger(stack.state_dir)
+    if in_force := ledger.in_force():
+        names = ", ".join(f"{entry.fault} (run {entry.run})" for entry in in_force)
+        raise UncleanError(
+            f"faults of an earlier run are still in force: {names}",
+            hint="revert them with `vqchaos heal`",
+        )
     found = marks.find(stack, ledger, clock)
     if found.blind is not None:
         said(f"could not look for all marks of earlier runs: {found.blind}")

@@ -11,8 +11,8 @@ import pytest
 
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack.config import DockerStackFile
-from vqchaos.stack.docker.address import NAMES, SOCKET, read_env
-from vqchaos.stack.docker.compose import Compose, advice
+from vqchaos.stack.docker.address import NAMES, SOCKET
+from vqchaos.stack.docker.compose import Compose, advice, read_env
 
 PROGRAM = f"""#!{sys.executable}
 import json, os, pathlib, sys

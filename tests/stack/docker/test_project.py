@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.stack.docker.fake_engine import listed, refusal
+from tests.stack.docker.test_address import stack_file
 from vqchaos.errors import StackError
 from vqchaos.ledger import Entry, Ledger
 from vqchaos.stack import lifecycle
-from vqchaos.stack.config import DockerStackFile
 from vqchaos.stack.docker.client import Docker
 from vqchaos.stack.docker.containers import DockerContainers
 from vqchaos.stack.docker.stack import DockerStack
@@ -84,16 +84,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Do
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     (tmp_path / "compose.yml").write_text("services: {}\n", encoding="utf-8")
     compose(tmp_path, 0)
-    data = {
-        "name": "docker",
-        "kind": "docker",
-        "url": "http://127.0.0.1:18100",
-        "model": "qwen3",
-        "project": "shop",
-        "services": {"server": "server"},
-        "compose": "compose.yml",
-    }
-    made = DockerStack(DockerStackFile.model_validate(data), tmp_path / "docker.yaml")
+    made = DockerStack(stack_file(compose="compose.yml"), tmp_path / "docker.yaml")
     vars(made)["docker"] = DockerContainers("shop", {"server": ["server"]}, Docker(engine))
     return made
 

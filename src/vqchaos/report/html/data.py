@@ -14,12 +14,11 @@ from vqchaos.report.html.lanes import lanes, long_lies
 from vqchaos.report.html.logs import LogLine, excerpt
 from vqchaos.report.html.moments import marks, moments
 from vqchaos.report.html.series import dots, edges, series
-from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table
+from vqchaos.report.words import AFTER, MARKS, counts, quantity, recovery_line, replica_table
 from vqchaos.units import format_duration, format_share
 from vqchaos.view import RunView
 
 Verdict = Mapping[str, Any]
-AFTER = ("fault", "recovery", "settle")  # the phases that a fault can spoil
 CORRUPTED = ("corrupted", "malformed", "misrouted")
 _MARGIN = 10.0  # seconds around the fault that are shown finely
 _ROWS = 48  # of the table that stands for the chart

@@ -104,20 +104,6 @@ def host() -> str:
     return address().host
 
 
-def read_env(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines, as Compose reads them: no quoting, no expansion."""
-    found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise UsageError(f"{path}:{number}: expected NAME=value")
-        found[name.strip()] = value.strip()
-    return found
-
-
 # ---------------------------------------------------------------- Docker's contexts
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vqchaos.errors import CapabilityMissing, StackError, UsageError
 from vqchaos.stack.config import DockerStackFile
-from vqchaos.stack.docker.address import Address, of_stack, read_env
+from vqchaos.stack.docker.address import Address, of_stack
 from vqchaos.text import one_line
 
 LIMIT = 1800.0  # seconds; images may have to be pulled
@@ -136,3 +136,17 @@ def advice(text: str) -> str:
     if "port is already allocated" in low or "address already in use" in low:
         return "another program has a port of the stack: end it, or change the port"
     return "run the same by hand for more: docker compose -p PROJECT -f FILE up"
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines, as Compose reads them: no quoting, no expansion."""
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise UsageError(f"{path}:{number}: expected NAME=value")
+        found[name.strip()] = value.strip()
+    return found

@@ -17,6 +17,7 @@ from typing import Any
 from vqchaos.clock import Clock, wait_until
 from vqchaos.errors import CapabilityMissing, StackError
 from vqchaos.stack.container_protocols import ContainerRef
+from vqchaos.stack.container_stops import MARGIN, let_end
 from vqchaos.stack.docker import facts, sibling
 from vqchaos.stack.docker.client import Docker, Gone, Refused
 from vqchaos.stack.docker.containers import DockerContainers
@@ -27,8 +28,6 @@ from vqchaos.stack.protocols import Attempt, StartOverride
 from vqchaos.text import clean
 
 _GRACE = 15.0  # seconds between SIGTERM and SIGKILL, as for a local server
-_MARGIN = 10.0  # … and for Docker to say so
-_ON_ITS_WAY = 1.0  # seconds for a call whose asker died to reach the container
 _SHOWN = 200  # lines of a log that an attempt carries
 _LOG = 20_000  # lines that are looked through for a cause
 _EARLY = 0.3
@@ -102,22 +101,13 @@ class DockerServer:
         if own is None and removed:
             return  # somebody removed the own one: there is nothing more to start
         own = own or self._own()
-        self._let_end(own)
+        let_end(
+            lambda: self._containers.state(own).status not in ("running", "paused"),
+            lambda: self._containers.signalled(own, _GRACE + MARGIN),
+            self._clock,
+            _GRACE + MARGIN,
+        )
         self._containers.start(own)
-
-    def _let_end(self, own: ContainerRef) -> None:
-        """Docker goes on with a stop whose asker died: one that runs and was told to stop, by
-        Docker's own events, is waited for, or it would end after its start was called done."""
-        began, limit, sent = self._clock.now(), _GRACE + _MARGIN, False
-
-        def over() -> bool:
-            nonlocal sent
-            if self._containers.state(own).status not in ("running", "paused"):
-                return True
-            sent = sent or self._containers.signalled(own, limit)
-            return not sent and self._clock.now() - began >= _ON_ITS_WAY
-
-        wait_until(over, limit, self._clock, every=0.1)
 
     def attempt(self) -> Attempt:
         place = self._place()
