@@ -9,7 +9,7 @@ import pytest
 
 from tests.histories import World, experiment, killed
 from tests.report.html.pages import CHECKS, world
-from vqchaos.history.events import Request
+from vqchaos.history.events import Request, Residue
 from vqchaos.judge import judge, judge_set
 from vqchaos.report.files import PAGE, page, write_run
 from vqchaos.report.html import Material, run_data, run_page, set_data
@@ -83,6 +83,17 @@ def test_lies_of_health_are_told_where_no_check_is_about_them() -> None:
     exp = experiment(checks=CHECKS)
     told = [f["text"] for f in findings(judge(events, exp).as_dict(), RunView(events, exp))]
     assert not any(text.startswith("health lied for") for text in told)
+
+
+def test_residue_is_a_line_for_each_kind() -> None:
+    items = [{"kind": "socket", "name": f"/tmp/s{n}", "detail": ""} for n in range(5)]
+    items.append({"kind": "shared_memory", "name": "/dev/shm/x", "detail": "4 MiB"})
+    events, exp = killed().add(Residue(t=46, items=items)).build(), experiment(checks=CHECKS)
+    found = findings(judge(events, exp).as_dict(), RunView(events, exp))
+    assert [f["text"] for f in found if f["kind"] == "residue"] == [
+        "5 socket: /tmp/s0; /tmp/s1; /tmp/s2; and 2 more",
+        "1 shared memory: /dev/shm/x 4 MiB",
+    ]
 
 
 # ---------------------------------------------------------------- intervals

@@ -316,10 +316,20 @@ def findings(verdict: Verdict, run: RunView) -> list[dict[str, str]]:
             what = said.get(lie.kind, f"said {lie.said} while tokens were served")
             text = f"health lied for {format_duration(lie.duration)}: it {what}"
             out.append({"kind": "health", "text": text})
-    for item in verdict["residue"]:
-        text = " ".join(str(item[k]) for k in ("kind", "name", "detail") if item.get(k))
-        out.append({"kind": "residue", "text": text})
-    return out
+    return out + [{"kind": "residue", "text": text} for text in _residue(verdict["residue"])]
+
+
+def _residue(items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each kind; three of it by name, verdict.json has all."""
+    kinds: dict[str, list[str]] = {}
+    for item in items:
+        named = " ".join(str(item[k]) for k in ("name", "detail") if item.get(k))
+        kinds.setdefault(str(item.get("kind", "thing")), []).append(named)
+    return [
+        f"{len(named)} {kind.replace('_', ' ')}: {'; '.join(named[:3])}"
+        + (f"; and {len(named) - 3} more" if len(named) > 3 else "")
+        for kind, named in kinds.items()
+    ]
 
 
 def _versions(stack: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -327,4 +337,10 @@ def _versions(stack: Mapping[str, Any]) -> list[tuple[str, str]]:
     pairs = list(found.items()) if isinstance(found, Mapping) else []
     named = ("model", "model_fingerprint", "served_model_name", "kind", "environment", "url")
     pairs += [(key, stack[key]) for key in named if stack.get(key)]
-    return [(str(key), str(value)) for key, value in pairs]
+    return [(str(key), _flat(value)) for key, value in pairs]
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {one}" for key, one in value.items())
+    return str(value)

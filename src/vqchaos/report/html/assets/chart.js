@@ -16,7 +16,7 @@
     hung: ["#0072b2", "#56b4e9", "cross"], malformed: ["#cc79a7", "#dd94bf", "rise"],
     corrupted: ["#cc79a7", "#dd94bf", "cross"], misrouted: ["#cc79a7", "#dd94bf", "dots"],
   };
-  const printing = { now: false };
+  const printing = { now: false }, PAPER = 700; // px between the margins of A4 and Letter, portrait
   const dark = () => !printing.now && matchMedia("(prefers-color-scheme: dark)").matches;
   const look = (name) => (Object.hasOwn(looks, name) ? looks[name] : ["#888", "#999", "dots"]);
   const colour = (name) => look(name)[dark() ? 1 : 0];
@@ -112,7 +112,7 @@
   const options = (id, height, more) => {
     const el = document.getElementById(id);
     return {
-      width: el.clientWidth, height, legend: { show: false }, pxAlign: 1,
+      width: printing.now ? PAPER : el.clientWidth, height, legend: { show: false }, pxAlign: 1,
       padding: [more.top ?? 8, 10, 0, 0],
       cursor: { y: false, points: { show: false }, sync: { key: "run", setSeries: false, scales: ["x", null] }, drag: { x: true, y: false, setScale: false } },
       select: { show: true }, focus: { alpha: 1 },
@@ -253,7 +253,7 @@
   let width = 0;
   const resize = () => {
     const now = document.getElementById("chart-latency").clientWidth;
-    if (now === width) return;
+    if (printing.now || now === width) return;
     width = now;
     plots.forEach((u) => u.setSize({ width: now, height: u.height }));
   };
