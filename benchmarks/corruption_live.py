@@ -54,8 +54,9 @@ def drawn(sweep: dict[str, Any], wanted: int, seed: int) -> list[tuple[int, int,
 
 def serve(model: Path, port: int, scratch: Path) -> subprocess.Popen[bytes]:
     """A vLLM server in a group of its own; returns when it is healthy."""
-    vllm = EngineEnv.default().engine_python.with_name("vllm")
-    words = [str(vllm), "serve", str(model), "--served-model-name", "qwen3"]
+    python = EngineEnv.default().engine_python
+    words = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    words += ["--served-model-name", "qwen3"]
     words += ["--host", "127.0.0.1", "--port", str(port), *ARGS]
     env = {**os.environ, "TMPDIR": str(scratch), "VLLM_CPU_KVCACHE_SPACE": "1"}
     log = scratch / "vllm.log"
