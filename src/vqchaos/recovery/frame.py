@@ -43,17 +43,22 @@ def frame_of(run: RunView, *, mitigation: bool = False) -> Frame | None:
 
 
 def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
-    """(the windows that a later impact broke, the one that stands), in order of sending."""
+    """(the windows that a later impact broke, the one that stands), in order of sending.
+
+    Once a window is found, what was sent after it cannot change it: only an impact can break it.
+    """
     broken: list[Window] = []
+    window: Window | None = None
     scan = Scan(frame.rule)
     troubled = {id(request) for _, request in run.troubles}
     for request in run.requests:
         if not frame.holds(request):
             continue
         if id(request) in troubled:
-            if (window := scan.find()) is not None:
+            if window is not None:
                 broken.append(window)
-            scan = Scan(frame.rule)
-        elif request.outcome == "ok":
+            window, scan = None, Scan(frame.rule)
+        elif window is None and request.outcome == "ok":
             scan.insert(request)
-    return broken, scan.find()
+            window = scan.find()
+    return broken, window
