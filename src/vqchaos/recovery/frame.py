@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from vqchaos.history.events import Request
 from vqchaos.recovery.window import Rule, Scan, Window
+from vqchaos.view.group import Group
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
 
@@ -47,18 +50,23 @@ def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
 
     Once a window is found, what was sent after it cannot change it: only an impact can break it.
     """
+    requests = run.requests
+    sent = requests.sent
+    begin = int(np.searchsorted(sent, frame.floor, "left"))
+    end = int(np.searchsorted(sent, frame.ceiling, "right"))
+    places = run.troubles.places
     broken: list[Window] = []
-    window: Window | None = None
-    scan = Scan(frame.rule)
-    troubled = {id(request) for _, request in run.troubles}
-    for request in run.requests:
-        if not frame.holds(request):
-            continue
-        if id(request) in troubled:
-            if window is not None:
-                broken.append(window)
-            window, scan = None, Scan(frame.rule)
-        elif window is None and request.outcome == "ok":
-            scan.insert(request)
-            window = scan.find()
-    return broken, window
+    for trouble in places[(begin <= places) & (places < end)].tolist():
+        if (window := _first_window(frame.rule, requests[begin:trouble])) is not None:
+            broken.append(window)
+        begin = trouble + 1
+    return broken, _first_window(frame.rule, requests[begin:end])
+
+
+def _first_window(rule: Rule, requests: Group) -> Window | None:
+    scan = Scan(rule)
+    for request in requests.ok:
+        scan.insert(request)
+        if (window := scan.find()) is not None:
+            return window
+    return None

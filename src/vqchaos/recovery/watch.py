@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+import numpy as np
+
 from vqchaos.history.events import (
     CANARY,
     Event,
@@ -91,8 +93,11 @@ class RecoveryWatch:
         self._last_bad: tuple[float, str] | None = None
         rule = Rule(self._experiment.recovered, self._view.baseline)
         self._scan = Scan(rule if self._frame is None else self._frame.rule)
-        for request in self._view.requests:
-            self._place(request)
+        if self._frame is not None:
+            requests = self._view.requests
+            begin = int(np.searchsorted(requests.sent, self._frame.floor, "left"))
+            for request in requests[begin:]:
+                self._place(request)
 
     def _place(self, request: Request) -> None:
         if self._frame is None or not self._frame.holds(request):

@@ -14,7 +14,8 @@ from itertools import islice
 from vqchaos.history.events import PILOT, Request
 from vqchaos.scenario import Recovered
 from vqchaos.stats import quantile_sorted
-from vqchaos.view.requests import Figures, order, sent_at, ttft
+from vqchaos.view.figures import Figures
+from vqchaos.view.requests import order, sent_at, ttft
 
 _P95_FROM = 40  # samples; below, the median
 
