@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
+from vqchaos.arrays import np
 from vqchaos.checks.base import Check, Result
 from vqchaos.checks.wording import after_injection, plural
 from vqchaos.units import Duration, format_duration

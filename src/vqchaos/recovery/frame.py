@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from vqchaos.arrays import np
 from vqchaos.history.events import Request
 from vqchaos.recovery.window import Rule, Scan, Window
 from vqchaos.view.group import Group

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from vqchaos.arrays import np
 from vqchaos.view.run import RunView
 
 

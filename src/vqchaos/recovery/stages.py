@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
+from vqchaos.arrays import np
 from vqchaos.history.events import (
     PILOT,
     ContainerEvent,

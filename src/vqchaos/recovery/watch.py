@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-import numpy as np
-
+from vqchaos.arrays import np
 from vqchaos.history.events import (
     CANARY,
     Event,

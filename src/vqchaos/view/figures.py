@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
+from vqchaos.arrays import Floats, np
+from vqchaos.history.columns import Kind
+from vqchaos.history.events import PILOT
 from vqchaos.stats import quantile_sorted
-from vqchaos.view.group import Floats, Group
+from vqchaos.view.group import Group
 
 # Inter-token gaps above this number are thinned evenly: a quantile of 50,000 is exact enough, and
 # a history of a million tokens is judged in a second.
 _MOST_GAPS = 50_000
+_FOR_P95 = 40  # answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,19 @@ def _gaps(requests: Group) -> tuple[Floats, int]:
     place = begin[whose] + taken - (ends - counts)[whose]
     moments = np.asarray(requests.table.tokens)
     return np.sort(moments[place + 1] - moments[place]), total
+
+
+def slowness(good: Group, baseline: Callable[[str], Figures]) -> tuple[float, str] | None:
+    """(ratio, statistic) of TTFT against each workload's own baseline, clients only: of the
+    medians below 40 samples, of the p95 from 40 on. None without samples or baseline."""
+
+    def measured(kind: Kind) -> bool:
+        base = baseline(kind.workload)
+        return kind.workload != PILOT and bool(base.ttft_p50) and bool(base.ttft_p95)
+
+    found = good.pick(good.having(measured) & ~np.isnan(good.first_token))
+    enough = len(found) >= _FOR_P95
+    q, statistic, of = (0.95, "p95", "p95") if enough else (0.5, "median", "p50")
+    usual = found.by_kind(lambda kind: baseline(kind.workload).get("ttft", of) or np.nan)
+    value = quantile_sorted(np.sort(found.ttft / usual), q)
+    return None if value is None else (value, statistic)

@@ -7,18 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vqchaos.arrays import Floats, Mask, Places, np
 from vqchaos.history.columns import Kind, Requests
 from vqchaos.history.events import Request
 from vqchaos.history.history import History
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Places = NDArray[np.intp]
 T = TypeVar("T", bound=Hashable)
-_DUE, _SENT, _FIRST_TOKEN, _ENDED = 1, 2, 4, 5  # columns of ``Requests.moments``
 
 
 class Group(Sequence[Request]):
@@ -39,20 +33,20 @@ class Group(Sequence[Request]):
     @property
     def sent(self) -> Floats:
         """When each was sent; when it was due, if it never was."""
-        sent = self._moments(_SENT)
-        return np.where(np.isnan(sent), self._moments(_DUE), sent)
+        sent = self._moments(Requests.SENT)
+        return np.where(np.isnan(sent), self._moments(Requests.DUE), sent)
 
     @property
     def really_sent(self) -> Floats:
-        return self._moments(_SENT)
+        return self._moments(Requests.SENT)
 
     @property
     def first_token(self) -> Floats:
-        return self._moments(_FIRST_TOKEN)
+        return self._moments(Requests.FIRST_TOKEN)
 
     @property
     def ended(self) -> Floats:
-        return self._moments(_ENDED)
+        return self._moments(Requests.ENDED)
 
     @property
     def ttft(self) -> Floats:
@@ -116,22 +110,27 @@ class Group(Sequence[Request]):
                 out[of(kind)] += count
         return out
 
-    def split(self, of: Callable[[Kind], T]) -> dict[T, Group]:
-        """The requests of each value, in the order of the values' first requests."""
+    def split(
+        self, of: Callable[[Kind], T], parts: Places | int = 0, most: int = 1
+    ) -> dict[tuple[T, int], Group]:
+        """The requests of each value, and of each of their ``parts`` (numbers below ``most``), in
+        the order of their first requests."""
         number = {value: n for n, value in enumerate(dict.fromkeys(map(of, self.table.keys)))}
-        values = self.by_kind(lambda kind: number[of(kind)])
-        found, first = np.unique(values, return_index=True)
-        names = list(number)
-        return {
-            names[int(value)]: self.pick(np.flatnonzero(values == value))
-            for value in found[np.argsort(first)]
+        values = np.array([number[of(kind)] for kind in self.table.keys] or [0], np.int32)
+        both = values[self._kinds] * most + parts
+        found = {
+            (value, part): np.flatnonzero(both == n * most + part)
+            for value, n in number.items()
+            for part in range(most)
         }
+        some = sorted((key for key in found if len(found[key])), key=lambda key: found[key][0])
+        return {key: self.pick(found[key]) for key in some}
 
     def outcomes(self) -> Counter[str]:
         return self.counts(lambda kind: kind.outcome)
 
     @property
-    def _kinds(self) -> NDArray[np.uint32]:
+    def _kinds(self) -> Places:
         return np.asarray(self.table.key)[self.rows]
 
     # ------------------------------------------------------------ one by one

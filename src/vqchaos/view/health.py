@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vqchaos.arrays import Floats, Mask, Places, np
 from vqchaos.history.columns import HealthProbes
 from vqchaos.history.events import HealthProbe
 from vqchaos.view.evidence import health_text
-from vqchaos.view.group import Floats, Mask, Places
 
 
 class Health:
@@ -18,13 +15,24 @@ class Health:
     answered."""
 
     def __init__(self, table: HealthProbes, rows: Places | None = None) -> None:
-        moments = np.asarray(table.moments).reshape(-1, 2)
-        rows = np.arange(len(table)) if rows is None else rows
         self._table = table
-        self._rows = rows
-        self.t: Floats = moments[rows, 0]
-        self.sent: Floats = moments[rows, 1]
-        self._keys: NDArray[np.uint32] = np.asarray(table.key)[rows]
+        self._rows = np.arange(len(table)) if rows is None else rows
+
+    @property
+    def t(self) -> Floats:
+        return self._moments(0)
+
+    @property
+    def sent(self) -> Floats:
+        return self._moments(1)
+
+    def _moments(self, column: int) -> Floats:
+        found: Floats = np.asarray(self._table.moments).reshape(-1, 2)[self._rows, column]
+        return found
+
+    @property
+    def _keys(self) -> Places:
+        return np.asarray(self._table.key)[self._rows]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -55,8 +63,9 @@ class Health:
 
     def between(self, start: float, end: float) -> Health:
         """Those that were answered in [start, end], of probes in order."""
-        low = int(np.searchsorted(self.t, start, "left"))
-        return self.pick(slice(low, int(np.searchsorted(self.t, end, "right"))))
+        t = self.t
+        low, high = np.searchsorted(t, start, "left"), np.searchsorted(t, end, "right")
+        return self.pick(slice(int(low), int(high)))
 
     def changes(self) -> Iterator[HealthProbe]:
         """The first probe, and each that did not say what the one before it said; of probes in
@@ -70,5 +79,6 @@ class Health:
 
     def last_before(self, moment: float) -> HealthProbe | None:
         """The latest of those before a moment."""
-        some = self.t < moment
-        return self[int(np.argmax(np.where(some, self.t, -np.inf)))] if some.any() else None
+        t = self.t
+        some = t < moment
+        return self[int(np.argmax(np.where(some, t, -np.inf)))] if some.any() else None

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
 
-import numpy as np
-
+from vqchaos.arrays import Floats, Mask, Places, np
 from vqchaos.history.events import (
     CANARY,
     PHASES,
@@ -33,13 +32,13 @@ from vqchaos.history.events import (
 )
 from vqchaos.history.history import History
 from vqchaos.scenario import Scenario
-from vqchaos.stats import quantile_sorted, samples_for
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
-from vqchaos.view.figures import Figures, figures
+from vqchaos.view.figures import Figures, figures, slowness
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
-from vqchaos.view.group import Floats, Group, Mask, Places, in_order_of_sending
+from vqchaos.view.group import Group, in_order_of_sending
 from vqchaos.view.health import Health
+from vqchaos.view.lag import lateness
 from vqchaos.view.replicas import NOBODY, Counts
 from vqchaos.view.replicas import counts as counts_by_replica
 from vqchaos.view.replicas import names as names_of_replicas
@@ -185,7 +184,7 @@ class RunView:
 
     def _sent_in(self, moments: Floats) -> Places:
         """As ``sent_in``, of many; each as the phase's number."""
-        numbers = np.array([self._numbers[name] for name in self._names])
+        numbers: Places = np.array([self._numbers[name] for name in self._names], np.int32)
         return numbers[np.searchsorted(self._starts, moments, "right")]
 
     @cached_property
@@ -198,17 +197,9 @@ class RunView:
         phase = self._sent_in(sent)
         if first is not None:
             phase[(sent <= self.fault_end) & (requests.ended >= first)] = self._numbers["fault"]
-        names = list(dict.fromkeys(kind.workload for kind in self.history.requests.keys))
-        workload = requests.by_kind(lambda kind: names.index(kind.workload))
-        both = workload.astype(np.intp) * len(self._numbers) + phase
-        found, starts = np.unique(both, return_index=True)
-        known = list(self._numbers)
-        return {
-            (names[number // len(known)], known[number % len(known)]): requests.pick(
-                np.flatnonzero(both == number)
-            )
-            for number in found[np.argsort(starts)].tolist()
-        }
+        names = list(self._numbers)
+        found = requests.split(lambda kind: kind.workload, phase, len(names))
+        return {(workload, names[number]): group for (workload, number), group in found.items()}
 
     def select(
         self,
@@ -286,7 +277,7 @@ class RunView:
         found = requests.pick(
             (requests.ended < self.baseline_until) & (self._sent_in(requests.sent) == number)
         )
-        return found.split(lambda kind: kind.workload)
+        return {name: group for (name, _), group in found.split(lambda k: k.workload).items()}
 
     @cached_property
     def _baselines(self) -> dict[str, Figures]:
@@ -329,21 +320,7 @@ class RunView:
     def slowness(self, requests: Group) -> tuple[float, str] | None:
         """(ratio, statistic) of TTFT against each workload's own baseline, clients only: of the
         medians below 40 samples, of the p95 from 40 on. None without samples or baseline."""
-        good = requests.where(
-            lambda kind: (
-                kind.outcome == "ok"
-                and kind.workload != PILOT
-                and bool(self.baseline(kind.workload).ttft_p50)
-                and bool(self.baseline(kind.workload).ttft_p95)
-            )
-        )
-        good = good.pick(~np.isnan(good.first_token))
-        if len(good) >= 40:
-            high = good.ttft / good.by_kind(lambda k: self.baseline(k.workload).ttft_p95 or np.nan)
-            return (quantile_sorted(np.sort(high), 0.95) or 0.0, "p95")
-        middle = good.ttft / good.by_kind(lambda k: self.baseline(k.workload).ttft_p50 or np.nan)
-        value = quantile_sorted(np.sort(middle), 0.5)
-        return None if value is None else (value, "median")
+        return slowness(requests.ok, self.baseline)
 
     @cached_property
     def tokens(self) -> TokenMoments:
@@ -411,10 +388,4 @@ class RunView:
         """(how late, statistic) of the observer's own timers from the baseline on: the p99, of
         fewer samples than that takes the highest."""
         span = self.phase("baseline")
-        since = span.start if span is not None else 0.0
-        probes = self.history.lag
-        counted = np.repeat(np.asarray(probes.times) >= since, np.diff(np.asarray(probes.starts)))
-        late = np.sort(np.asarray(probes.samples)[counted])
-        if len(late) < samples_for(0.99):
-            return (float(late[-1]), f"highest of {len(late)}") if len(late) else None
-        return (quantile_sorted(late, 0.99) or 0.0, "p99")
+        return lateness(self.history.lag, 0.0 if span is None else span.start)

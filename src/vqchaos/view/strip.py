@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from vqchaos.arrays import np
 from vqchaos.view.run import RunView
 
 STEPS = 60

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-import numpy as np
-
-from vqchaos.view.group import Floats, Group, Places
+from vqchaos.arrays import Floats, Places, np
+from vqchaos.view.group import Group
 
 _AT_ONCE = 1 << 18
+_EVER = float("inf")
 
 
 def positions(requests: Group) -> Places:
@@ -35,16 +36,11 @@ class TokenMoments:
     would double the memory of a history."""
 
     def __init__(self, requests: Group) -> None:
-        table = requests.table
-        begin, counts = requests.spans()
-        first, has = requests.first_token, counts > 0
-        self._first, self._last = first.copy(), first.copy()
-        tokens = np.asarray(table.tokens)
-        self._first[has] = tokens[begin[has]]
-        self._last[has] = tokens[begin[has] + counts[has] - 1]
-        some = ~np.isnan(self._first)
-        self._first, self._last = self._first[some], self._last[some]
+        _, counts = requests.spans()
+        some = (counts > 0) | ~np.isnan(requests.first_token)
+        cuts = np.flatnonzero(np.diff(np.cumsum(np.maximum(counts[some], 1)) // _AT_ONCE)) + 1
         self._requests = requests.pick(some)
+        self._cuts = [0, *cuts.tolist(), len(self._requests)]
 
     def longest_silence(self, start: float, end: float) -> float:
         """The longest time between two consecutive tokens, both in [start, end); 0 for none."""
@@ -57,40 +53,51 @@ class TokenMoments:
                 last = inside[-1]
         return longest
 
-    def beside(self, asked: Floats, start: float = -np.inf, end: float = np.inf) -> Neighbours:
+    def beside(self, asked: Floats, start: float = -_EVER, end: float = _EVER) -> Neighbours:
         """The tokens beside each moment, of those in [start, end)."""
-        out = Neighbours(*(np.full(len(asked), e) for e in (-np.inf, -np.inf, np.inf, np.inf)))
+        out = Neighbours(*(np.full(len(asked), e) for e in (-_EVER, -_EVER, _EVER, _EVER)))
         if not len(asked):
             return out
         # One token before all of them and one after: what lies further away is not beside any.
+        low, high = start, end
         least, most = min(asked.min(), end), max(asked.max(), start)
-        low = max(start, self._last[self._last < least].max(initial=start))
-        high = min(end, self._first[self._first > most].min(initial=end))
-        for whole in self._pieces(low, np.nextafter(high, np.inf)):
+        for _, first, last in self._parts():
+            low = max(low, last[last < least].max(initial=low))
+            high = min(high, first[first > most].min(initial=high))
+        for whole in self._pieces(low, np.nextafter(high, _EVER)):
             piece = whole[(start <= whole) & (whole < end)]
-            if not len(piece):
-                continue
-            _beside(piece, np.searchsorted(piece, asked, "left"), out.before, out.since)
-            _beside(piece, np.searchsorted(piece, asked, "right"), out.until, out.after)
+            if len(piece):
+                _beside(piece, np.searchsorted(piece, asked, "left"), out.before, out.since)
+                _beside(piece, np.searchsorted(piece, asked, "right"), out.until, out.after)
         return out
+
+    def _parts(self) -> Iterator[tuple[Group, Floats, Floats]]:
+        """Some requests at a time, with the first and the last token of each."""
+        for begin, stop in pairwise(self._cuts):
+            some = self._requests[begin:stop]
+            at, counts = some.spans()
+            first, has = some.first_token, counts > 0
+            last = first.copy()
+            tokens = np.asarray(some.table.tokens)
+            first[has] = tokens[at[has]]
+            last[has] = tokens[(at + counts)[has] - 1]
+            yield some, first, last
 
     def _pieces(self, start: float, end: float) -> Iterator[Floats]:
         """All tokens of requests that had one in [start, end), in order, piece by piece. No token
         comes before its request was sent: what lies before the latest sending is complete."""
-        requests = self._requests.pick((self._last >= start) & (self._first < end))
-        sent = requests.sent
-        _, counts = requests.spans()
-        tokens = np.asarray(requests.table.tokens)
-        cuts = np.flatnonzero(np.diff(np.cumsum(np.maximum(counts, 1)) // _AT_ONCE)) + 1
         waiting = np.empty(0)
-        for begin, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(requests)], strict=True):
-            some = requests[begin:stop]
-            bare = some.first_token[counts[begin:stop] == 0]
-            waiting = np.concatenate((waiting, tokens[positions(some)], bare))
-            waiting.sort(kind="stable")
-            done = len(waiting) if stop == len(requests) else np.searchsorted(waiting, sent[stop])
+        for part, first, last in self._parts():
+            some = part.pick((last >= start) & (first < end))
+            if not len(some):
+                continue
+            done = np.searchsorted(waiting, some.sent[0])
             yield waiting[:done]
-            waiting = waiting[done:]
+            bare = some.pick(some.spans()[1] == 0).first_token
+            tokens = np.asarray(some.table.tokens)[positions(some)]
+            waiting = np.concatenate((waiting[done:], tokens, bare))
+            waiting.sort(kind="stable")
+        yield waiting
 
 
 def _beside(piece: Floats, places: Places, before: Floats, after: Floats) -> None:

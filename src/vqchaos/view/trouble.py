@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
+from vqchaos.arrays import Floats, Mask, Places, np
 from vqchaos.history.events import Request
-from vqchaos.view.group import Floats, Group, Mask, Places
+from vqchaos.view.group import Group
 from vqchaos.view.requests import trouble_at
 from vqchaos.view.tokens import positions
 

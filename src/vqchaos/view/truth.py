@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
+from vqchaos.arrays import np
 from vqchaos.history.events import PILOT, ProcessExited
 from vqchaos.view.group import streaks
 from vqchaos.view.health import Health
@@ -88,12 +87,13 @@ def _serving_not_200(run: RunView, health: Health) -> list[Lie]:
     out: list[Lie] = []
     pilots = run.pilots.where(lambda kind: kind.outcome != "cancelled")
     pilots = pilots.pick(np.argsort(pilots.known, kind="stable"))
+    answered = health.t
     known, ok = pilots.known, pilots.ended_as("ok")
     for first, stop in streaks(health.saying(lambda probe: probe.status != 200)):
         if stop - first < 2:
             continue
-        low = int(np.searchsorted(known, health.t[first], "left"))
-        high = int(np.searchsorted(known, health.t[stop - 1], "right"))
+        low = int(np.searchsorted(known, answered[first], "left"))
+        high = int(np.searchsorted(known, answered[stop - 1], "right"))
         said = str(health[first].status or health[first].error or "no answer")
         out += [
             Lie("serving_not_200", float(known[low + a]), float(known[low + b - 1]),

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
+from vqchaos.arrays import Floats, Places, np
 from vqchaos.history.events import OUTCOMES
 from vqchaos.stats import quantile_sorted
-from vqchaos.view.group import Floats, Group, Places
+from vqchaos.view.group import Group
 
 Span = tuple[float, float]
 _LADDER = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
