@@ -111,6 +111,7 @@ class Requests(Table):
         self._ids = Texts(shared=False)
         self._texts = Texts(shared=True)
         self._said = array("I")  # detail and excerpt of each, in turn
+        self._common: list[dict[str, Any]] = []  # each key, by the names of its values
         self._late: dict[int, float] = {}  # ``t``, where that is not when it ended
 
     def add(self, values: tuple[Any, ...]) -> None:
@@ -133,6 +134,7 @@ class Requests(Table):
         number = self._known.get(key)
         if number is None:
             number = self._number(Kind(*key))
+            self._common.append(self.keys[number]._asdict())
         said = (self._texts.add(detail), self._texts.add(excerpt))
         self._ids.add(id_)
         if t != moments[-1]:
@@ -154,7 +156,6 @@ class Requests(Table):
         return self._ids[number]
 
     def __getitem__(self, number: int) -> Request:
-        kind = self.keys[self.key[number]]
         place = number * self.WIDTH
         due, *some, ended = self.moments[place : place + self.WIDTH]
         sent, first_byte, first_token = (None if m != m else m for m in some)  # noqa: PLR0124 - NaN
@@ -170,7 +171,7 @@ class Requests(Table):
             ended=ended,
             detail=self._texts[detail],
             excerpt=self._texts[excerpt],
-            **kind._asdict(),
+            **self._common[self.key[number]],
         )
 
 

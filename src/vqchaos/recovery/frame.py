@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vqchaos.arrays import np
 from vqchaos.history.events import Request
-from vqchaos.recovery.window import Rule, Scan, Window
+from vqchaos.recovery.window import Good, Rule, Scan, Window
 from vqchaos.view.group import Group
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
@@ -22,6 +22,12 @@ class Frame:
 
     def holds(self, request: Request) -> bool:
         return self.floor <= sent_at(request) <= self.ceiling
+
+    def places(self, requests: Group) -> tuple[int, int]:
+        """Of requests in order of sending: where those that it holds begin, and where they end."""
+        sent = requests.sent
+        begin = np.searchsorted(sent, self.floor, "left")
+        return int(begin), int(np.searchsorted(sent, self.ceiling, "right"))
 
 
 def frame_of(run: RunView, *, mitigation: bool = False) -> Frame | None:
@@ -50,9 +56,7 @@ def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
     Once a window is found, what was sent after it cannot change it: only an impact can break it.
     """
     requests = run.requests
-    sent = requests.sent
-    begin = int(np.searchsorted(sent, frame.floor, "left"))
-    end = int(np.searchsorted(sent, frame.ceiling, "right"))
+    begin, end = frame.places(requests)
     places = run.troubles.places
     broken: list[Window] = []
     for trouble in places[(begin <= places) & (places < end)].tolist():
@@ -64,7 +68,7 @@ def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
 
 def _first_window(rule: Rule, requests: Group) -> Window | None:
     scan = Scan(rule)
-    for request in requests.ok:
+    for request in Good.all_of(requests):
         scan.insert(request)
         if (window := scan.find()) is not None:
             return window

@@ -17,7 +17,6 @@ from vqchaos.history.events import (
 from vqchaos.recovery.window import Window
 from vqchaos.units import format_duration, format_share
 from vqchaos.view.evidence import health_text
-from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
 
 STAGES = (
@@ -120,7 +119,7 @@ def stages(
         token = Moment(first_success, "client or pilot")
     out["first_token"] = token
     if window is not None:
-        span = format_duration(sent_at(window.last) - sent_at(window.first))
+        span = format_duration(window.last.sent - window.first.sent)
         out["sustained"] = Moment(
             window.at, f"{window.successes} successes of clients in the {span} from here"
         )

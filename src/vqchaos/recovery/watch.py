@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from vqchaos.arrays import np
 from vqchaos.history.events import (
     CANARY,
     Event,
@@ -14,8 +13,9 @@ from vqchaos.history.events import (
     ProcessStopped,
     Request,
 )
+from vqchaos.history.history import History
 from vqchaos.recovery.frame import frame_of
-from vqchaos.recovery.window import Rule, Scan, Window
+from vqchaos.recovery.window import Good, Rule, Scan, Window
 from vqchaos.scenario import Scenario
 from vqchaos.view.faults import EXTERNAL
 from vqchaos.view.requests import order
@@ -38,7 +38,7 @@ class RecoveryWatch:
         self._experiment = experiment
         self._external = any(fault.type == EXTERNAL for fault in experiment.faults)
         self._lock = threading.Lock()
-        self._kept: list[Event] = [e for e in baseline if self._keep(e)]
+        self._kept = History(event for event in baseline if self._keep(event))
         self._rebuild()
 
     def add(self, event: Event) -> None:
@@ -85,7 +85,8 @@ class RecoveryWatch:
         return sign is not None and (self._sign is None or sign[0] < self._sign)
 
     def _rebuild(self) -> None:
-        self._view = RunView(list(self._kept), self._experiment)
+        # What the view reckons later is still that of now: what would change it builds it anew.
+        self._view = RunView(self._kept, self._experiment)
         externals = [f.injected_at for f in self._view.faults if f.type == EXTERNAL]
         self._sign = min((t for t in externals if t is not None), default=None)
         self._frame = frame_of(self._view)
@@ -93,10 +94,15 @@ class RecoveryWatch:
         rule = Rule(self._experiment.recovered, self._view.baseline)
         self._scan = Scan(rule if self._frame is None else self._frame.rule)
         if self._frame is not None:
-            requests = self._view.requests
-            begin = int(np.searchsorted(requests.sent, self._frame.floor, "left"))
-            for request in requests[begin:]:
-                self._place(request)
+            requests, bad = self._view.requests, self._view.troubles.places
+            begin, end = self._frame.places(requests)
+            bad = bad[(begin <= bad) & (bad < end)]
+            if len(bad):
+                begin = int(bad[-1])
+                self._last_bad = order(requests[begin])
+                begin += 1
+            for good in Good.all_of(requests[begin:end]):
+                self._scan.insert(good)
 
     def _place(self, request: Request) -> None:
         if self._frame is None or not self._frame.holds(request):
@@ -108,4 +114,4 @@ class RecoveryWatch:
             self._last_bad = key
             self._scan.drop_through(key)
         elif request.outcome == "ok":
-            self._scan.insert(request)
+            self._scan.insert(Good.of(request))

@@ -76,12 +76,12 @@ class Group(Sequence[Request]):
     def by_kind(self, value: Callable[[Kind], float]) -> Floats:
         """A number for each request, that depends on its kind alone."""
         values: Floats = np.array([value(k) for k in self.table.keys] or [0.0], np.float64)
-        return values[self._kinds]
+        return values[self.kinds]
 
     def having(self, wanted: Callable[[Kind], bool]) -> Mask:
         """Which of them are of a wanted kind."""
         found: Mask = np.array([wanted(k) for k in self.table.keys] or [False], np.bool_)
-        return found[self._kinds]
+        return found[self.kinds]
 
     def ended_as(self, outcome: str) -> Mask:
         return self.having(lambda kind: kind.outcome == outcome)
@@ -103,7 +103,7 @@ class Group(Sequence[Request]):
 
     def counts(self, of: Callable[[Kind], T]) -> Counter[T]:
         """How many requests each value has; in no order that means something."""
-        found = np.bincount(self._kinds, minlength=len(self.table.keys))
+        found = np.bincount(self.kinds, minlength=len(self.table.keys))
         out: Counter[T] = Counter()
         for kind, count in zip(self.table.keys, found.tolist(), strict=True):
             if count:
@@ -117,7 +117,7 @@ class Group(Sequence[Request]):
         the order of their first requests."""
         number = {value: n for n, value in enumerate(dict.fromkeys(map(of, self.table.keys)))}
         values = np.array([number[of(kind)] for kind in self.table.keys] or [0], np.int32)
-        both = values[self._kinds] * most + parts
+        both = values[self.kinds] * most + parts
         found = {
             (value, part): np.flatnonzero(both == n * most + part)
             for value, n in number.items()
@@ -130,7 +130,8 @@ class Group(Sequence[Request]):
         return self.counts(lambda kind: kind.outcome)
 
     @property
-    def _kinds(self) -> Places:
+    def kinds(self) -> Places:
+        """The place of each one's kind in the table's ``keys``."""
         return np.asarray(self.table.key)[self.rows]
 
     # ------------------------------------------------------------ one by one
