@@ -92,7 +92,7 @@ class RecoveryWatch:
         self._frame = frame_of(self._view)
         self._last_bad: tuple[float, str] | None = None
         rule = Rule(self._experiment.recovered, self._view.baseline)
-        self._scan = Scan(rule if self._frame is None else self._frame.rule)
+        self._scan = Scan(rule)
         if self._frame is not None:
             requests, bad = self._view.requests, self._view.troubles.places
             begin, end = self._frame.places(requests)
@@ -101,8 +101,7 @@ class RecoveryWatch:
                 begin = int(bad[-1])
                 self._last_bad = order(requests[begin])
                 begin += 1
-            for good in Good.all_of(requests[begin:end]):
-                self._scan.insert(good)
+            self._scan = Scan(self._frame.rule, Good.all_of(requests[begin:end]))
 
     def _place(self, request: Request) -> None:
         if self._frame is None or not self._frame.holds(request):

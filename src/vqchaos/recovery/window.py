@@ -7,7 +7,7 @@ window; it may grow at any place, since requests become known in the order in wh
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -126,13 +126,14 @@ class Scan:
     """Searches one run of good requests for its first window. For each possible first request the
     window is the shortest that spans and holds enough."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, requests: Iterable[Good] = ()) -> None:
+        """``requests`` in order of sending."""
         self._rule = rule
-        self._requests: list[Good] = []
+        self._requests = list(requests)
         # _reach[i]: the last request of the window from i, which was not fast enough. A request
         # inserted behind it cannot change that.
         self._reach: list[int] = []
-        self._found: tuple[int, int] | None = None
+        self._found: tuple[Window, int] | None = None  # the window and its last place
         self._open: tuple[_Held, int] | None = None  # the window under test and its end
 
     def insert(self, request: Good) -> None:
@@ -157,11 +158,7 @@ class Scan:
         """The first window, if there is one by now."""
         if self._found is None and not self._too_short():
             self._found = self._search()
-        if self._found is None:
-            return None
-        first, last = self._found
-        held = self._requests[first : last + 1]
-        return Window(held[0], held[-1], sum(r.workload != PILOT for r in held))
+        return None if self._found is None else self._found[0]
 
     def _too_short(self) -> bool:
         start = len(self._reach)
@@ -174,7 +171,7 @@ class Scan:
         """The place behind all that were sent until then."""
         return bisect_right(self._requests, (sent, name, _EVER))
 
-    def _search(self) -> tuple[int, int] | None:
+    def _search(self) -> tuple[Window, int] | None:
         settings, requests = self._rule.settings, self._requests
         first = len(self._reach)  # the window under test is [first, end)
         held, end = self._open or (_Held(self._rule), first)
@@ -192,7 +189,8 @@ class Scan:
             if not long_enough or held.successes < settings.successes:
                 break
             if held.fast_enough() and self._starts_fast(first):
-                return (first, end - 1)
+                window = Window(requests[first], requests[end - 1], held.successes)
+                return window, end - 1
             self._reach.append(end - 1)
             held.remove(requests[first])
             first += 1
