@@ -15,8 +15,8 @@ from typing import NamedTuple
 from vqchaos.history.events import PILOT, Request
 from vqchaos.scenario import Recovered
 from vqchaos.stats import quantile_sorted
-from vqchaos.view.figures import Figures
 from vqchaos.view.group import Group
+from vqchaos.view.latency import Figures
 from vqchaos.view.requests import sent_at, ttft
 
 _EVER = float("inf")

@@ -34,11 +34,11 @@ from vqchaos.history.history import History
 from vqchaos.scenario import Scenario
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
-from vqchaos.view.figures import Figures, figures, slowness
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
 from vqchaos.view.group import Group, in_order_of_sending
 from vqchaos.view.health import Health
 from vqchaos.view.lag import lateness
+from vqchaos.view.latency import Figures, figures, slowness
 from vqchaos.view.replicas import NOBODY, Counts
 from vqchaos.view.replicas import counts as counts_by_replica
 from vqchaos.view.replicas import names as names_of_replicas
