@@ -50,8 +50,8 @@ class History(Sequence[Event]):
     def append_json(self, data: dict[str, Any]) -> None:
         """An event as its JSON object; types that this version does not know are passed over.
 
-        Raises what ``decode`` raises, and ValueError, TypeError or AttributeError for a value that
-        no column takes; the history is then as it was.
+        Raises TypeError where a required key is missing or no column takes a value; the history
+        is then as it was.
         """
         found = self._by_type.get(str(data.get("type")))
         if found is not None:
@@ -61,7 +61,10 @@ class History(Sequence[Event]):
             except KeyError:  # of an older version, or not whole
                 pass
             else:
-                add(row)
+                try:
+                    add(row)
+                except (TypeError, AttributeError, OverflowError) as error:
+                    raise TypeError(f"a value of the wrong type: {error}") from error
                 self._order.append(place)
                 return
         event = decode(data)
