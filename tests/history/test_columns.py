@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tests.histories import World, killed
 from vqchaos.history.coding import encode
-from vqchaos.history.columns import Texts
 from vqchaos.history.events import (
     Event,
     HealthProbe,
@@ -102,10 +101,19 @@ def test_a_history_is_no_text() -> None:
 
 def test_texts_beyond_the_known_ones_are_kept_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vqchaos.history.columns._MOST_KNOWN", 2)
-    texts = Texts(shared=True)
-    numbers = [texts.add(text) for text in ("a", "b", "a", "c\ud800", "c\ud800", "b")]
-    assert numbers == [0, 1, 0, 2, 3, 1]
-    assert [texts[n] for n in numbers] == ["a", "b", "a", "c\ud800", "c\ud800", "b"]
+    requests = [
+        replace(BASE, detail=detail, excerpt=excerpt)
+        for detail, excerpt in [
+            ("a", ""),
+            ("b", "x"),
+            ("a", ""),
+            ("c\ud800", "é"),
+            ("", ""),
+            ("b", "x"),
+        ]
+    ]
+    history = History([*requests, *requests])
+    assert history == [*requests, *requests]
 
 
 def test_requests_that_are_alike_share_their_kind() -> None:

@@ -51,28 +51,22 @@ class Table:
 
 
 class Texts:
-    """Texts by number, equal ones kept once where that is ``shared``."""
+    """Texts one after the other, each as its bytes."""
 
-    def __init__(self, *, shared: bool) -> None:
-        self._most = _MOST_KNOWN if shared else 0
-        self._known: dict[str, int] = {}
+    def __init__(self) -> None:
         self._bytes = bytearray()
-        self._starts = array("q", [0])
+        self._ends = array("q")
 
-    def add(self, text: str) -> int:
-        """The text's number."""
-        number = self._known.get(text)
-        if number is None:
-            number = len(self._starts) - 1
-            self._bytes += text.encode("utf-8", "surrogatepass")
-            self._starts.append(len(self._bytes))
-            if len(self._known) < self._most:
-                self._known[text] = number
-        return number
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def add(self, text: str) -> None:
+        self._bytes += text.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._bytes))
 
     def __getitem__(self, number: int) -> str:
-        found = self._bytes[self._starts[number] : self._starts[number + 1]]
-        return found.decode("utf-8", "surrogatepass")
+        start = self._ends[number - 1] if number else 0
+        return self._bytes[start : self._ends[number]].decode("utf-8", "surrogatepass")
 
 
 class Kind(NamedTuple):
@@ -108,9 +102,10 @@ class Requests(Table):
         self.moments = array("d")
         self.tokens = array("d")
         self.starts = array("q", [0])
-        self._ids = Texts(shared=False)
-        self._texts = Texts(shared=True)
-        self._said = array("I")  # detail and excerpt of each, in turn
+        self._ids = Texts()
+        self._texts = Texts()  # detail and excerpt, in turn; equal pairs once
+        self._said = array("I")  # the number of each one's pair
+        self._pairs: dict[tuple[str, str], int] = {}
         self._common: list[dict[str, Any]] = []  # each key, by the names of its values
         self._late: dict[int, float] = {}  # ``t``, where that is not when it ended
 
@@ -127,7 +122,8 @@ class Requests(Table):
             _NEVER if first_token is None else first_token,
             ended,
         )
-        moments, times, (t,) = array("d", row), array("d", tokens), array("d", (t,))
+        moments, times = array("d", row), array("d", tokens)
+        late = None if t == ended else array("d", (t,))[0]
         # A plain tuple equals a Kind, and is made in a tenth of the time.
         key = (workload, api, stream, deadline, outcome, status, finish_reason, completion_tokens,
                replica, mixed)  # fmt: skip
@@ -135,15 +131,27 @@ class Requests(Table):
         if number is None:
             number = self._number(Kind(*key))
             self._common.append(self.keys[number]._asdict())
-        said = (self._texts.add(detail), self._texts.add(excerpt))
+        said = self._pairs.get((detail, excerpt))
+        if said is None:
+            said = self._pair(detail, excerpt)
         self._ids.add(id_)
-        if t != moments[-1]:
-            self._late[len(self.key)] = t
+        if late is not None:
+            self._late[len(self.key)] = late
         self.moments += moments
         self.tokens += times
         self.starts.append(len(self.tokens))
-        self._said.extend(said)
+        self._said.append(said)
         self.key.append(number)
+
+    def _pair(self, detail: str, excerpt: str) -> int:
+        number = len(self._texts) // 2
+        if not (isinstance(detail, str) and isinstance(excerpt, str)):
+            raise TypeError("detail and excerpt must be text")
+        self._texts.add(detail)
+        self._texts.add(excerpt)
+        if len(self._pairs) < _MOST_KNOWN:
+            self._pairs[detail, excerpt] = number
+        return number
 
     @property
     def times(self) -> array[float]:
@@ -159,7 +167,7 @@ class Requests(Table):
         place = number * self.WIDTH
         due, *some, ended = self.moments[place : place + self.WIDTH]
         sent, first_byte, first_token = (None if m != m else m for m in some)  # noqa: PLR0124 - NaN
-        detail, excerpt = self._said[2 * number : 2 * number + 2]
+        said = 2 * self._said[number]
         return Request(
             t=self._late.get(number, ended),
             id=self._ids[number],
@@ -169,8 +177,8 @@ class Requests(Table):
             first_token=first_token,
             tokens=self.tokens[self.starts[number] : self.starts[number + 1]],
             ended=ended,
-            detail=self._texts[detail],
-            excerpt=self._texts[excerpt],
+            detail=self._texts[said],
+            excerpt=self._texts[said + 1],
             **self._common[self.key[number]],
         )
 

@@ -20,6 +20,7 @@ from vqchaos.view.latency import Figures
 from vqchaos.view.requests import sent_at, ttft
 
 _EVER = float("inf")
+_AT_ONCE = 1000  # requests
 _P95_FROM = 40  # samples; below, the median
 
 
@@ -41,15 +42,18 @@ class Good(NamedTuple):
     @classmethod
     def all_of(cls, group: Group) -> Iterator[Good]:
         """Those of a group that ended ok."""
-        good = group.ok
-        kinds, ids = good.table.keys, good.table.id
-        firsts = ((None if t != t else t) for t in good.ttft.tolist())  # noqa: PLR0124 - NaN
-        names = [kind.workload for kind in kinds]
-        workloads = (names[number] for number in good.kinds.tolist())
-        return map(
-            cls, good.sent.tolist(), map(ids, good.rows.tolist()), good.known.tolist(), firsts,
-            workloads,
-        )  # fmt: skip
+        good, table = group.ok, group.table
+        workloads = [kind.workload for kind in table.keys]
+        for start in range(0, len(good), _AT_ONCE):
+            some = good[start : start + _AT_ONCE]
+            yield from map(
+                cls,
+                some.sent.tolist(),
+                map(table.id, some.rows.tolist()),
+                some.known.tolist(),
+                (None if t != t else t for t in some.ttft.tolist()),  # noqa: PLR0124 - NaN
+                map(workloads.__getitem__, some.kinds.tolist()),
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,30 @@ class Neighbours:
     after: Floats  # the first after it
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some requests, each with a token; the first and the last token of them all."""
+
+    requests: Group
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, requests: Group) -> _Part:
+        first, last = cls(requests, 0.0, 0.0).ends()
+        return cls(requests, float(first.min()), float(last.max()))
+
+    def ends(self) -> tuple[Floats, Floats]:
+        """The first and the last token of each."""
+        begin, counts = self.requests.spans()
+        first, has = self.requests.first_token, counts > 0
+        last = first.copy()
+        tokens = np.asarray(self.requests.table.tokens)
+        first[has] = tokens[begin[has]]
+        last[has] = tokens[(begin + counts)[has] - 1]
+        return first, last
+
+
 class TokenMoments:
     """When a client or the pilot got a token: the tokens of ``requests``, which are in order of
     sending. Sorted piece by piece each time that they are asked for: all of them in order at once
@@ -38,9 +62,10 @@ class TokenMoments:
     def __init__(self, requests: Group) -> None:
         _, counts = requests.spans()
         some = (counts > 0) | ~np.isnan(requests.first_token)
-        cuts = np.flatnonzero(np.diff(np.cumsum(np.maximum(counts[some], 1)) // _AT_ONCE)) + 1
-        self._requests = requests.pick(some)
-        self._cuts = [0, *cuts.tolist(), len(self._requests)]
+        requests, counts = requests.pick(some), counts[some]
+        cuts = np.flatnonzero(np.diff(np.cumsum(np.maximum(counts, 1)) // _AT_ONCE)) + 1
+        borders = [0, *cuts.tolist(), len(requests)]
+        self._parts = [_Part.of(requests[a:b]) for a, b in pairwise(borders) if a < b]
 
     def longest_silence(self, start: float, end: float) -> float:
         """The longest time between two consecutive tokens, both in [start, end); 0 for none."""
@@ -59,11 +84,16 @@ class TokenMoments:
         if not len(asked):
             return out
         # One token before all of them and one after: what lies further away is not beside any.
-        low, high = start, end
         least, most = min(asked.min(), end), max(asked.max(), start)
-        for _, first, last in self._parts():
-            low = max(low, last[last < least].max(initial=low))
-            high = min(high, first[first > most].min(initial=high))
+        low, high = start, end
+        for part in reversed(self._parts):
+            if part.first < least and low < part.last:
+                last = part.ends()[1]
+                low = max(low, last[last < least].max(initial=low))
+        for part in self._parts:
+            if most < part.last and part.first < high:
+                first = part.ends()[0]
+                high = min(high, first[first > most].min(initial=high))
         for whole in self._pieces(low, np.nextafter(high, _EVER)):
             piece = whole[(start <= whole) & (whole < end)]
             if len(piece):
@@ -71,24 +101,15 @@ class TokenMoments:
                 _beside(piece, np.searchsorted(piece, asked, "right"), out.until, out.after)
         return out
 
-    def _parts(self) -> Iterator[tuple[Group, Floats, Floats]]:
-        """Some requests at a time, with the first and the last token of each."""
-        for begin, stop in pairwise(self._cuts):
-            some = self._requests[begin:stop]
-            at, counts = some.spans()
-            first, has = some.first_token, counts > 0
-            last = first.copy()
-            tokens = np.asarray(some.table.tokens)
-            first[has] = tokens[at[has]]
-            last[has] = tokens[(at + counts)[has] - 1]
-            yield some, first, last
-
     def _pieces(self, start: float, end: float) -> Iterator[Floats]:
         """All tokens of requests that had one in [start, end), in order, piece by piece. No token
         comes before its request was sent: what lies before the latest sending is complete."""
         waiting = np.empty(0)
-        for part, first, last in self._parts():
-            some = part.pick((last >= start) & (first < end))
+        for part in self._parts:
+            if part.last < start or end <= part.first:
+                continue
+            first, last = part.ends()
+            some = part.requests.pick((last >= start) & (first < end))
             if not len(some):
                 continue
             done = np.searchsorted(waiting, some.sent[0])
