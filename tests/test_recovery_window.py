@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.histories import World, slowed
 from vqchaos.history.events import PILOT, Request
-from vqchaos.recovery.window import Rule, Scan
+from vqchaos.recovery.window import Good, Rule, Scan
 from vqchaos.scenario import Recovered
 from vqchaos.view import Figures, sent_at
 
@@ -59,7 +59,7 @@ def test_the_scan_finds_what_a_simple_search_finds_after_each_insertion(
         request = world.request(eighths / 8, who, id=f"vqc-{number:03d}")
         if sent_at(request) > worst:
             kept.append(slowed(request, factor))
-            scan.insert(kept[-1])
+            scan.insert(Good.of(kept[-1]))
         if number % 17 == 16 and len(bad) > number // 17:
             moment = bad[number // 17] / 8
             worst = max(worst, moment)
@@ -71,4 +71,4 @@ def test_the_scan_finds_what_a_simple_search_finds_after_each_insertion(
             assert found is None
         else:
             assert found is not None
-            assert (found.first, found.last) == expected
+            assert (found.first, found.last) == tuple(map(Good.of, expected))

@@ -3,7 +3,7 @@ server, and the observer is the real process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,5 +194,5 @@ class Lab:
         )
 
 
-def events_of(kind: type[Event], events: list[Event]) -> list[Event]:
+def events_of(kind: type[Event], events: Sequence[Event]) -> list[Event]:
     return [event for event in events if isinstance(event, kind)]

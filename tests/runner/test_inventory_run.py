@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,12 @@ def when(lab: Lab, phase: str, act: Callable[[], object]) -> None:
     talk.phase = begins  # type: ignore[method-assign]
 
 
-def ran(lab: Lab) -> tuple[Done, list[Event]]:
+def ran(lab: Lab) -> tuple[Done, Sequence[Event]]:
     [done] = lab.run(lab.experiment(LATENCY, checks=TIDY)).runs
     return done, read(done.folder / "history.jsonl")
 
 
-def named(events: list[Event], kind: type[Leftovers | Residue]) -> list[dict[str, str]]:
+def named(events: Sequence[Event], kind: type[Leftovers | Residue]) -> list[dict[str, str]]:
     [found] = [event for event in events if isinstance(event, kind)]
     return found.items
 

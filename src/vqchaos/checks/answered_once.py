@@ -29,15 +29,16 @@ class AnsweredOnce(Check):
 
     def judge(self, run: RunView) -> Result:
         place = where(self.phase, self.workload)
-        streams = [r for r in run.select(self.phase, self.workload) if r.mixed is not None]
+        found = run.select(self.phase, self.workload)
+        streams = found.where(lambda kind: kind.mixed is not None)
         if not streams:
             why = f"no stream in {place} was looked at for this"
             return Result("unknown", why, None, 0, "count")
-        mixed = [r for r in streams if r.mixed]
+        mixed = streams.where(lambda kind: bool(kind.mixed))
         total = plural(len(streams), "stream")
-        if not mixed:
+        first = mixed.first()
+        if first is None:
             return Result("pass", f"{total} in {place}, each one answer", 0, 0, "count")
-        first = min(mixed, key=lambda r: (r.ended, r.id))
         why = (
             f"{len(mixed)} of {total} in {place} held parts of two answers; the first at "
             f"{first.ended:.1f} s: {first.mixed} ({first.id})"

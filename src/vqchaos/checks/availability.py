@@ -38,14 +38,14 @@ class Availability(Check):
         if why := never_answered(run, self.replica):
             return Result("unknown", why, None, self.min, "share")
         chosen = run.select(self.phase, self.workload, self.replica)
-        apart, requests = [], chosen
+        apart, requests = chosen.pick(slice(0)), chosen
         if self.in_flight == "apart":
-            apart = [r for r in chosen if run.was_in_flight(r)]
-            requests = [r for r in chosen if not run.was_in_flight(r)]
+            under_way = run.were_in_flight(chosen)
+            apart, requests = chosen.pick(under_way), chosen.pick(~under_way)
         place, total = self._place(), len(requests)
         if not total:
             return Result("unknown", f"no request in {place}", None, self.min, "share")
-        bad = [r for r in requests if r.outcome != "ok"]
+        bad = requests.where(lambda kind: kind.outcome != "ok")
         share = (total - len(bad)) / total
         observed = round(share, 6)
         limit = format_share(self.min)

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from vqchaos.arrays import np
 from vqchaos.checks.base import Check, Result
 from vqchaos.checks.wording import after_injection, plural
 from vqchaos.units import Duration, format_duration
@@ -35,8 +36,10 @@ class HealthTruthful(Check):
         since, until = run.first_injection, run.watched_until
         if since is None:
             return Result("unknown", "nothing was injected", None, self.within, "s")
-        samples = sum(since <= h.t <= until for h in run.health)
-        pilots = sum(since <= p.ended <= until for p in run.pilots)
+        samples, pilots = (
+            int(np.count_nonzero((since <= at) & (at <= until)))
+            for at in (run.health.t, run.pilots.ended)
+        )
         if samples < _LEAST or pilots < _LEAST:
             few = f"{plural(samples, 'health sample')}, {plural(pilots, 'pilot')}"
             return Result("unknown", f"too few to tell: {few}", None, self.within, "s")

@@ -58,7 +58,7 @@ class NeighbourUnharmed(Check):
                 "(raise `rate` or the phase)"
             )
             return self._result("unknown", why, None)
-        bad = [r for r in requests if r.outcome != "ok"]
+        bad = requests.where(lambda kind: kind.outcome != "ok")
         share = (total - len(bad)) / total
         served = f"{format_share(share)} of {plural(total, 'request')} ok in {self._place()}"
         if share < self.min:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -79,9 +78,9 @@ class Outcomes(Check):
         if self.share is not None:
             return self._judge_share(run, self.share)
         if self.allow is not None:
-            wrong = [r for r in requests if r.outcome not in self._allowed()]
+            wrong = requests.where(lambda kind: kind.outcome not in self._allowed())
         else:
-            wrong = [r for r in requests if r.outcome in (self.forbid or [])]
+            wrong = requests.where(lambda kind: kind.outcome in (self.forbid or []))
         limit = self._limit()
         if wrong:
             return Result(
@@ -105,7 +104,7 @@ class Outcomes(Check):
     def _judge_share(self, run: RunView, limits: dict[Outcome, float]) -> Result:
         requests = run.select(self.phase, self.workload, self.replica)
         place, total = self._place(), len(requests)
-        counts = Counter(r.outcome for r in requests)
+        counts = requests.outcomes()
         seen = {o: counts[o] / total for o in limits}
         observed = ", ".join(f"{o} {format_share(seen[o])}" for o in limits)
         needed = self.requests_needed()
@@ -123,11 +122,9 @@ class Outcomes(Check):
         ]
         text = f"{observed} of {plural(total, 'request')} in {place}, limit {self._limits()}"
         if broken:
-            wrong = [
-                r
-                for r in requests
-                if (r.outcome != "ok" if "ok" in broken else r.outcome in broken)
-            ]
+            wrong = requests.where(
+                lambda kind: kind.outcome != "ok" if "ok" in broken else kind.outcome in broken
+            )
             return Result("fail", f"{text}; {first_of(wrong)}", observed, self._limits(), "share")
         return Result("pass", text, observed, self._limits(), "share")
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-
-from vqchaos.history.events import Request
 from vqchaos.units import format_duration
-from vqchaos.view import NOBODY, RunView
+from vqchaos.view import NOBODY, Group, RunView
 
 
 def where(phase: str, workload: str | None, replica: str | None = None) -> str:
@@ -35,16 +31,16 @@ def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def counted(requests: Iterable[Request]) -> str:
+def counted(requests: Group) -> str:
     """``12 refused, 1 hung``, the most frequent first."""
-    counts = Counter(r.outcome for r in requests)
-    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    order = sorted(requests.outcomes().items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {outcome}" for outcome, count in order)
 
 
-def first_of(requests: Sequence[Request]) -> str:
-    """Which request to look at: the one whose client knew first."""
-    first = min(requests, key=lambda r: (r.ended, r.id))
+def first_of(requests: Group) -> str:
+    """Which of some requests to look at: the one whose client knew first."""
+    first = requests.first()
+    assert first is not None
     said = f", {first.detail}" if first.detail else ""
     return f"the first at {first.ended:.1f} s: {first.outcome}{said} ({first.id})"
 

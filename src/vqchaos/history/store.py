@@ -14,8 +14,9 @@ from typing import Any
 
 import orjson
 
-from vqchaos.history.coding import decode, encode
+from vqchaos.history.coding import encode
 from vqchaos.history.events import SCHEMA, Event, RunStarted
+from vqchaos.history.history import History
 
 
 class HistoryError(ValueError):
@@ -78,36 +79,35 @@ def _end_torn_line(path: Path, fd: int) -> None:
         os.ftruncate(fd, data.rfind(b"\n") + 1)
 
 
-def read(path: Path) -> list[Event]:
+def read(path: Path) -> History:
     """All events of a history in file order. A cut last line is ignored.
 
     Raises HistoryError if the file is not a history or is from a newer vqchaos.
     """
     with uncollected():
-        events = _read(path)
-    if not events or not isinstance(events[0], RunStarted):
+        history = _read(path)
+    first = history[0] if history else None
+    if not isinstance(first, RunStarted):
         raise HistoryError(f"{path}: not a history: its first line is no run.started")
-    if events[0].schema > SCHEMA:
+    if first.schema > SCHEMA:
         raise HistoryError(
-            f"{path}: written by vqchaos {events[0].vqchaos_version} in history schema "
-            f"{events[0].schema}; this version reads up to {SCHEMA}"
+            f"{path}: written by vqchaos {first.vqchaos_version} in history schema "
+            f"{first.schema}; this version reads up to {SCHEMA}"
         )
-    return events
+    return history
 
 
-def _read(path: Path) -> list[Event]:
-    events: list[Event] = []
+def _read(path: Path) -> History:
+    history = History()
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                event = decode(_parsed(line))
+                history.append_json(_parsed(line))
             except (ValueError, TypeError, AttributeError, OverflowError) as error:
                 if not line.endswith(b"\n"):
                     break
                 raise HistoryError(f"{path}:{number}: not an event: {error}") from error
-            if event is not None:
-                events.append(event)
-    return events
+    return history
 
 
 def _parsed(line: bytes) -> Any:

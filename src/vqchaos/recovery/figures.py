@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from vqchaos.history.events import PILOT
 from vqchaos.recovery.frame import frame_of, windows
 from vqchaos.recovery.outage import outages
 from vqchaos.recovery.stages import STAGES, Moment, first_probe, first_trouble, stages
 from vqchaos.recovery.window import Window
-from vqchaos.view.requests import sent_at, ttft
 from vqchaos.view.run import RunView
 
 
@@ -133,37 +131,33 @@ def recover(run: RunView) -> Recovery:
 
 
 def _impact(run: RunView, since: float, until: float, *, slow: bool) -> str:
-    stalled = False
-    for at, request in run.troubles:
-        if sent_at(request) > until:
-            continue
-        failed = request.outcome not in ("ok", "cancelled")
-        if failed and request.ended >= since:
-            return "failed"
-        stalled = stalled or at >= since
-    return "stalled" if stalled else "slow" if slow else "none"
+    found = run.troubles.pick(run.troubles.requests.sent <= until)
+    failed = found.requests.having(lambda kind: kind.outcome not in ("ok", "cancelled"))
+    if (failed & (found.requests.ended >= since)).any():
+        return "failed"
+    return "stalled" if (found.at >= since).any() else "slow" if slow else "none"
 
 
 def _slow(run: RunView, since: float, reverted: float | None) -> Moment | None:
     """The first slow answer, if those under the fault were slower than a window may be."""
     until = run.fault_end if reverted is None else reverted
-    under = [r for r in run.select() if since <= sent_at(r) <= until and r.outcome == "ok"]
+    under = run.select().ok
+    under = under.pick((since <= under.sent) & (under.sent <= until))
     found = run.slowness(under)
     limit = run.experiment.recovered.slowdown
     if found is None or len(under) < 5 or found[0] <= limit:
         return None
-    late = [
-        r.known
-        for r in under
-        if (first := ttft(r)) is not None
-        and first > limit * (run.baseline(r.workload).ttft_p50 or float("inf"))
-    ]
-    return Moment(min(late), f"client: first token {found[0]:.1f} x as late") if late else None
+    usual = under.by_kind(lambda kind: run.baseline(kind.workload).ttft_p50 or float("inf"))
+    late = under.known[under.ttft > limit * usual]
+    if not len(late):
+        return None
+    return Moment(float(late.min()), f"client: first token {found[0]:.1f} x as late")
 
 
 def _first_success(run: RunView, after: float) -> float | None:
-    good = (r.known for r in run.requests if r.outcome == "ok" and r.known > after)
-    return min(good, default=None)
+    known = run.requests.ok.known
+    later = known[known > after]
+    return float(later.min()) if len(later) else None
 
 
 def _mitigated(run: RunView, reverted: float | None, impact: Moment | None) -> float | None:
@@ -188,4 +182,4 @@ def _mitigated(run: RunView, reverted: float | None, impact: Moment | None) -> f
 def share_of_pilot(run: RunView) -> float | None:
     """The pilot's share of all requests sent, which MEASURE wants stated."""
     sent = len(run.requests)
-    return None if not sent else sum(r.workload == PILOT for r in run.requests) / sent
+    return len(run.pilots) / sent if sent else None

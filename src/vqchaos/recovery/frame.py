@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vqchaos.arrays import np
 from vqchaos.history.events import Request
-from vqchaos.recovery.window import Rule, Scan, Window
+from vqchaos.recovery.window import Good, Rule, Scan, Window
+from vqchaos.view.group import Group
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
 
@@ -20,6 +22,12 @@ class Frame:
 
     def holds(self, request: Request) -> bool:
         return self.floor <= sent_at(request) <= self.ceiling
+
+    def places(self, requests: Group) -> tuple[int, int]:
+        """Of requests in order of sending: where those that it holds begin, and where they end."""
+        sent = requests.sent
+        begin = np.searchsorted(sent, self.floor, "left")
+        return int(begin), int(np.searchsorted(sent, self.ceiling, "right"))
 
 
 def frame_of(run: RunView, *, mitigation: bool = False) -> Frame | None:
@@ -43,17 +51,25 @@ def frame_of(run: RunView, *, mitigation: bool = False) -> Frame | None:
 
 
 def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
-    """(the windows that a later impact broke, the one that stands), in order of sending."""
+    """(the windows that a later impact broke, the one that stands), in order of sending.
+
+    Once a window is found, what was sent after it cannot change it: only an impact can break it.
+    """
+    requests = run.requests
+    begin, end = frame.places(requests)
+    places = run.troubles.places
     broken: list[Window] = []
-    scan = Scan(frame.rule)
-    troubled = {id(request) for _, request in run.troubles}
-    for request in run.requests:
-        if not frame.holds(request):
-            continue
-        if id(request) in troubled:
-            if (window := scan.find()) is not None:
-                broken.append(window)
-            scan = Scan(frame.rule)
-        elif request.outcome == "ok":
-            scan.insert(request)
-    return broken, scan.find()
+    for trouble in places[(begin <= places) & (places < end)].tolist():
+        if (window := _first_window(frame.rule, requests[begin:trouble])) is not None:
+            broken.append(window)
+        begin = trouble + 1
+    return broken, _first_window(frame.rule, requests[begin:end])
+
+
+def _first_window(rule: Rule, requests: Group) -> Window | None:
+    scan = Scan(rule)
+    for request in Good.all_of(requests):
+        scan.insert(request)
+        if (window := scan.find()) is not None:
+            return window
+    return None

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from operator import sub
-
-from vqchaos.view.requests import sent_at
+from vqchaos.arrays import np
 from vqchaos.view.run import RunView
 
 
@@ -21,32 +17,28 @@ def outages(run: RunView) -> list[tuple[float, float]]:
     if since is None:
         return []
     until = max(since, run.watched_until)
-    troubles = sorted(t for t, _ in run.troubles if since <= t <= until)
-    if not troubles:
+    at = run.troubles.at
+    at = np.unique(at[(since <= at) & (at <= until)])
+    if not len(at):
         return []
-    moments = run.tokens
-    normal = _normal_silence(run, moments, since)
-    low, high = bisect_left(moments, since), bisect_left(moments, until)
+    normal = _normal_silence(run, since)
+    beside = run.tokens.beside(at, since, until)
     gaps = set[tuple[float, float]]()
-    for trouble in troubles:  # it may lie on a token, and so in two gaps
-        for place in {
-            bisect_left(moments, trouble, low, high),
-            bisect_right(moments, trouble, low, high),
-        }:
-            start = moments[place - 1] if place > low else since
-            end = moments[place] if place < high else until
-            if end - start > normal:
-                gaps.add((start, end))
+    # One may lie on a token, and so in two gaps.
+    for before, after in ((beside.before, beside.since), (beside.until, beside.after)):
+        starts, ends = np.maximum(before, since), np.minimum(after, until)
+        long = ends - starts > normal
+        gaps.update(zip(starts[long].tolist(), ends[long].tolist(), strict=True))
     return sorted(gaps)
 
 
-def _normal_silence(run: RunView, moments: Sequence[float], injected: float) -> float:
+def _normal_silence(run: RunView, injected: float) -> float:
     span = run.phase("baseline")
     if span is None:
         return 0.0
     end = min(injected, injected if span.end is None else span.end)
-    inside = moments[bisect_left(moments, span.start) : bisect_left(moments, end)]
-    longest = max(map(sub, inside[1:], inside), default=0.0)
-    sent = sum(span.start <= sent_at(r) < end for r in run.requests)
+    longest = run.tokens.longest_silence(span.start, end)
+    moments = run.requests.sent
+    sent = int(np.count_nonzero((span.start <= moments) & (moments < end)))
     interval = (end - span.start) / sent if sent else 0.0
     return 2 * max(longest, interval)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from vqchaos.arrays import np
 from vqchaos.history.events import (
     PILOT,
     ContainerEvent,
-    HealthProbe,
     ProcessExited,
     ProcessStarted,
     ProcessStopped,
@@ -17,7 +17,6 @@ from vqchaos.history.events import (
 from vqchaos.recovery.window import Window
 from vqchaos.units import format_duration, format_share
 from vqchaos.view.evidence import health_text
-from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
 
 STAGES = (
@@ -47,14 +46,15 @@ class Moment:
 def first_trouble(run: RunView, since: float, until: float, *, pilot: bool) -> Moment | None:
     """The first failure or stall of a client's (or the pilot's) request from ``since`` on, among
     those sent by ``until``."""
-    best: Moment | None = None
-    for at, request in run.troubles:
-        if (request.workload == PILOT) is not pilot or sent_at(request) > until:
-            continue
-        if at >= since and (best is None or at < best.at):
-            what = request.outcome if at == request.ended else "stalled"
-            best = Moment(at, f"{'pilot' if pilot else 'client'}: {what}")
-    return best
+    found = run.troubles
+    its = found.requests.having(lambda kind: (kind.workload == PILOT) is pilot)
+    found = found.pick(its & (found.requests.sent <= until) & (found.at >= since))
+    if not len(found.at):
+        return None
+    place = int(np.argmin(found.at))
+    at, request = float(found.at[place]), found.requests[place]
+    what = request.outcome if at == request.ended else "stalled"
+    return Moment(at, f"{'pilot' if pilot else 'client'}: {what}")
 
 
 def first_probe(run: RunView, since: float, until: float) -> Moment | None:
@@ -73,10 +73,11 @@ def first_probe(run: RunView, since: float, until: float) -> Moment | None:
             found.append(Moment(process.t, f"{process.role} process stopped"))
             break
     usual = run.evidence.usual or "200"
-    for probe in run.health:
-        if since <= probe.t <= until and health_text(probe) != usual:
-            found.append(Moment(probe.t, f"health: {health_text(probe)}"))
-            break
+    health = run.health
+    other = health.saying(lambda probe: health_text(probe) != usual)
+    changed = health.first(other & (since <= health.t) & (health.t <= until))
+    if changed is not None:
+        found.append(Moment(changed.t, f"health: {health_text(changed)}"))
     return min(found, key=lambda m: m.at, default=None)
 
 
@@ -118,7 +119,7 @@ def stages(
         token = Moment(first_success, "client or pilot")
     out["first_token"] = token
     if window is not None:
-        span = format_duration(sent_at(window.last) - sent_at(window.first))
+        span = format_duration(window.last.sent - window.first.sent)
         out["sustained"] = Moment(
             window.at, f"{window.successes} successes of clients in the {span} from here"
         )
@@ -130,11 +131,7 @@ def stages(
 def _cache_warm(run: RunView, back: float) -> Moment | None:
     """The first scrape of the new process since whose predecessor the prefix cache was hit as
     often as in the baseline; None where it was not used, or nobody looked."""
-    scrapes = [
-        (m.t, m.values[_QUERIES], m.values[_HITS])
-        for m in run.metrics
-        if _QUERIES in m.values and _HITS in m.values
-    ]
+    scrapes = run.metrics(_QUERIES, _HITS)
     span = run.phase("baseline")
     if span is None or span.end is None:
         return None
@@ -150,7 +147,7 @@ def _cache_warm(run: RunView, back: float) -> Moment | None:
     return None
 
 
-def _hits(sooner: tuple[float, float, float], later: tuple[float, float, float]) -> float | None:
+def _hits(sooner: tuple[float, ...], later: tuple[float, ...]) -> float | None:
     asked = later[1] - sooner[1]
     return (later[2] - sooner[2]) / asked if asked > 0 else None
 
@@ -178,24 +175,25 @@ def _answered(
 ) -> Moment | None:
     """The first answer of health (any, or 200) of the new process; where no process went, the
     first after health had stopped to answer so."""
-
-    def answers(probe: HealthProbe) -> bool:
-        return probe.status is not None if any_status else probe.status == 200
-
+    health = run.health
+    answers = health.saying(
+        lambda probe: probe.status is not None if any_status else probe.status == 200
+    )
     if after is None:
         if gone:
             return None
-        lost = next((h for h in run.health if h.sent >= since and not answers(h)), None)
+        lost = health.first((health.sent >= since) & ~answers)
         if lost is None:
             return None
         after = lost.t
-    found = next((h for h in run.health if h.sent >= after and answers(h)), None)
+    found = health.first((health.sent >= after) & answers)
     return None if found is None else Moment(found.t, f"health probe: {found.status}")
 
 
 def _first_token(run: RunView, after: float) -> Moment | None:
-    good = (r for r in run.requests if r.outcome == "ok" and r.known >= after)
-    first = min(good, key=lambda r: r.known, default=None)
-    if first is None:
+    good = run.requests.ok
+    good = good.pick(good.known >= after)
+    if not good:
         return None
+    first = good[int(np.argmin(good.known))]
     return Moment(first.known, "pilot" if first.workload == PILOT else "client")

@@ -13,8 +13,9 @@ from vqchaos.history.events import (
     ProcessStopped,
     Request,
 )
+from vqchaos.history.history import History
 from vqchaos.recovery.frame import frame_of
-from vqchaos.recovery.window import Rule, Scan, Window
+from vqchaos.recovery.window import Good, Rule, Scan, Window
 from vqchaos.scenario import Scenario
 from vqchaos.view.faults import EXTERNAL
 from vqchaos.view.requests import order
@@ -37,7 +38,7 @@ class RecoveryWatch:
         self._experiment = experiment
         self._external = any(fault.type == EXTERNAL for fault in experiment.faults)
         self._lock = threading.Lock()
-        self._kept: list[Event] = [e for e in baseline if self._keep(e)]
+        self._kept = History(event for event in baseline if self._keep(event))
         self._rebuild()
 
     def add(self, event: Event) -> None:
@@ -84,15 +85,23 @@ class RecoveryWatch:
         return sign is not None and (self._sign is None or sign[0] < self._sign)
 
     def _rebuild(self) -> None:
-        self._view = RunView(list(self._kept), self._experiment)
+        # What the view reckons later is still that of now: what would change it builds it anew.
+        self._view = RunView(self._kept, self._experiment)
         externals = [f.injected_at for f in self._view.faults if f.type == EXTERNAL]
         self._sign = min((t for t in externals if t is not None), default=None)
         self._frame = frame_of(self._view)
         self._last_bad: tuple[float, str] | None = None
         rule = Rule(self._experiment.recovered, self._view.baseline)
-        self._scan = Scan(rule if self._frame is None else self._frame.rule)
-        for request in self._view.requests:
-            self._place(request)
+        self._scan = Scan(rule)
+        if self._frame is not None:
+            requests, bad = self._view.requests, self._view.troubles.places
+            begin, end = self._frame.places(requests)
+            bad = bad[(begin <= bad) & (bad < end)]
+            if len(bad):
+                begin = int(bad[-1])
+                self._last_bad = order(requests[begin])
+                begin += 1
+            self._scan = Scan(self._frame.rule, Good.all_of(requests[begin:end]))
 
     def _place(self, request: Request) -> None:
         if self._frame is None or not self._frame.holds(request):
@@ -104,4 +113,4 @@ class RecoveryWatch:
             self._last_bad = key
             self._scan.drop_through(key)
         elif request.outcome == "ok":
-            self._scan.insert(request)
+            self._scan.insert(Good.of(request))

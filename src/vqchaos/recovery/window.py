@@ -7,24 +7,61 @@ window; it may grow at any place, since requests become known in the order in wh
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from vqchaos.history.events import PILOT, Request
 from vqchaos.scenario import Recovered
 from vqchaos.stats import quantile_sorted
-from vqchaos.view.requests import Figures, order, sent_at, ttft
+from vqchaos.view.group import Group
+from vqchaos.view.latency import Figures
+from vqchaos.view.requests import sent_at, ttft
 
+_EVER = float("inf")
+_AT_ONCE = 1000  # requests
 _P95_FROM = 40  # samples; below, the median
+
+
+class Good(NamedTuple):
+    """A request that ended ok and was never stalled, as far as a window needs it. In order of
+    sending by its first two values."""
+
+    sent: float
+    id: str
+    known: float
+    ttft: float | None
+    workload: str
+
+    @classmethod
+    def of(cls, request: Request) -> Good:
+        sent, first = sent_at(request), ttft(request)
+        return cls(sent, request.id, request.known, first, request.workload)
+
+    @classmethod
+    def all_of(cls, group: Group) -> Iterator[Good]:
+        """Those of a group that ended ok."""
+        good, table = group.ok, group.table
+        workloads = [kind.workload for kind in table.keys]
+        for start in range(0, len(good), _AT_ONCE):
+            some = good[start : start + _AT_ONCE]
+            yield from map(
+                cls,
+                some.sent.tolist(),
+                map(table.id, some.rows.tolist()),
+                some.known.tolist(),
+                (None if t != t else t for t in some.ttft.tolist()),  # noqa: PLR0124 - NaN
+                map(workloads.__getitem__, some.kinds.tolist()),
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A recovered window: its first and last request, how many clients' requests it holds."""
 
-    first: Request
-    last: Request
+    first: Good
+    last: Good
     successes: int
 
     @property
@@ -46,16 +83,16 @@ class Rule:
     settings: Recovered
     baseline: Callable[[str], Figures]
 
-    def ratios(self, request: Request) -> tuple[float, float] | None:
+    def ratios(self, request: Good) -> tuple[float, float] | None:
         """TTFT over the baseline's median and over its p95; None where there is no measure."""
-        base, first = self.baseline(request.workload), ttft(request)
+        base, first = self.baseline(request.workload), request.ttft
         if request.workload == PILOT or first is None:
             return None
         if not base.ttft_p50 or not base.ttft_p95:
             return None
         return (first / base.ttft_p50, first / base.ttft_p95)
 
-    def may_start(self, request: Request) -> bool:
+    def may_start(self, request: Good) -> bool:
         """A window does not begin with a request that was itself slow: medians would let up to
         half of a slow time in, and date the recovery too early."""
         found = self.ratios(request)
@@ -71,13 +108,13 @@ class _Held:
         self._high: list[float] = []
         self.successes = 0
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Good) -> None:
         self.successes += request.workload != PILOT
         if (found := self._rule.ratios(request)) is not None:
             insort(self._middle, found[0])
             insort(self._high, found[1])
 
-    def remove(self, request: Request) -> None:
+    def remove(self, request: Good) -> None:
         self.successes -= request.workload != PILOT
         if (found := self._rule.ratios(request)) is not None:
             del self._middle[bisect_left(self._middle, found[0])]
@@ -93,21 +130,19 @@ class Scan:
     """Searches one run of good requests for its first window. For each possible first request the
     window is the shortest that spans and holds enough."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, requests: Iterable[Good] = ()) -> None:
+        """``requests`` in order of sending."""
         self._rule = rule
-        self._requests: list[Request] = []
-        self._keys: list[tuple[float, str]] = []
+        self._requests = list(requests)
         # _reach[i]: the last request of the window from i, which was not fast enough. A request
         # inserted behind it cannot change that.
         self._reach: list[int] = []
-        self._found: tuple[int, int] | None = None
+        self._found: tuple[Window, int] | None = None  # the window and its last place
         self._open: tuple[_Held, int] | None = None  # the window under test and its end
 
-    def insert(self, request: Request) -> None:
+    def insert(self, request: Good) -> None:
         """One more good request, sent at any time."""
-        key = order(request)
-        place = bisect_right(self._keys, key)
-        self._keys.insert(place, key)
+        place = self._behind(request.sent, request.id)
         self._requests.insert(place, request)
         if self._found is not None and place <= self._found[1]:
             self._found = None
@@ -117,9 +152,8 @@ class Scan:
 
     def drop_through(self, key: tuple[float, str]) -> None:
         """A bad request at ``key``: what was sent before it is no part of this run."""
-        place = bisect_right(self._keys, key)
+        place = self._behind(*key)
         if place:
-            del self._keys[:place]
             del self._requests[:place]
             self._reach.clear()
             self._found = self._open = None
@@ -128,37 +162,39 @@ class Scan:
         """The first window, if there is one by now."""
         if self._found is None and not self._too_short():
             self._found = self._search()
-        if self._found is None:
-            return None
-        first, last = self._found
-        held = self._requests[first : last + 1]
-        return Window(held[0], held[-1], sum(r.workload != PILOT for r in held))
+        return None if self._found is None else self._found[0]
 
     def _too_short(self) -> bool:
         start = len(self._reach)
         if start >= len(self._requests):
             return True
-        return self._keys[-1][0] - self._keys[start][0] < self._rule.settings.for_
+        span = self._requests[-1].sent - self._requests[start].sent
+        return span < self._rule.settings.for_
 
-    def _search(self) -> tuple[int, int] | None:
+    def _behind(self, sent: float, name: str) -> int:
+        """The place behind all that were sent until then."""
+        return bisect_right(self._requests, (sent, name, _EVER))
+
+    def _search(self) -> tuple[Window, int] | None:
         settings, requests = self._rule.settings, self._requests
         first = len(self._reach)  # the window under test is [first, end)
         held, end = self._open or (_Held(self._rule), first)
         self._open = None
         while first < len(requests):
-            opened = sent_at(requests[first])
+            opened = requests[first].sent
             while end < len(requests) and (
                 end == first
-                or sent_at(requests[end - 1]) - opened < settings.for_
+                or requests[end - 1].sent - opened < settings.for_
                 or held.successes < settings.successes
             ):
                 held.add(requests[end])
                 end += 1
-            long_enough = sent_at(requests[end - 1]) - opened >= settings.for_
+            long_enough = requests[end - 1].sent - opened >= settings.for_
             if not long_enough or held.successes < settings.successes:
                 break
             if held.fast_enough() and self._starts_fast(first):
-                return (first, end - 1)
+                window = Window(requests[first], requests[end - 1], held.successes)
+                return window, end - 1
             self._reach.append(end - 1)
             held.remove(requests[first])
             first += 1

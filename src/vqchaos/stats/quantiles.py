@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
+
+
+class Sorted(Protocol):
+    """Numbers in order: a list, or an array of numpy's."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> float: ...
 
 
 def quantile(values: Sequence[float], q: float) -> float | None:
@@ -11,14 +19,15 @@ def quantile(values: Sequence[float], q: float) -> float | None:
     return quantile_sorted(sorted(values), q)
 
 
-def quantile_sorted(values: Sequence[float], q: float) -> float | None:
+def quantile_sorted(values: Sorted, q: float) -> float | None:
     """As ``quantile``, of values that are sorted already."""
-    if not values:
+    if not len(values):
         return None
     place = q * (len(values) - 1)
     low = int(place)
     high = min(low + 1, len(values) - 1)
-    return values[low] + (values[high] - values[low]) * (place - low)
+    below, above = float(values[low]), float(values[high])
+    return below + (above - below) * (place - low)
 
 
 def samples_for(q: float) -> int:

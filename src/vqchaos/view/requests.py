@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from operator import sub
-
 from vqchaos.history.events import Request
-from vqchaos.stats import quantile_sorted
-
-# Inter-token gaps above this number are thinned evenly: a quantile of 50,000 is exact enough, and
-# a history of a million tokens is judged in a second.
-_MOST_GAPS = 50_000
 
 
 def sent_at(request: Request) -> float:
@@ -50,55 +41,3 @@ def trouble_at(request: Request, limit: float) -> float | None:
     if request.outcome in ("ok", "cancelled"):
         return stalled
     return request.ended if stalled is None else min(stalled, request.ended)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Latencies of the successes among some requests, in seconds; None where there is none."""
-
-    count: int = 0
-    ttft_p50: float | None = None
-    ttft_p95: float | None = None
-    itl_p50: float | None = None
-    itl_p95: float | None = None
-    e2e_p50: float | None = None
-    e2e_p95: float | None = None
-    gaps: int = 0  # how many inter-token gaps there were
-
-    def get(self, metric: str, quantile: str) -> float | None:
-        """``ttft``, ``itl`` or ``e2e`` at ``p50`` or ``p95``."""
-        value: float | None = getattr(self, f"{metric}_{quantile}")
-        return value
-
-
-def figures(requests: Iterable[Request]) -> Figures:
-    """The latency figures of those that ended ``ok``."""
-    good = [r for r in requests if r.outcome == "ok"]
-    firsts = sorted(t for r in good if (t := ttft(r)) is not None)
-    whole = sorted(r.ended - sent_at(r) for r in good)
-    count = sum(max(0, len(r.tokens) - 1) for r in good)
-    gaps = _gaps(good, max(1, -(-count // _MOST_GAPS)))
-    return Figures(
-        count=len(good),
-        ttft_p50=quantile_sorted(firsts, 0.5),
-        ttft_p95=quantile_sorted(firsts, 0.95),
-        itl_p50=quantile_sorted(gaps, 0.5),
-        itl_p95=quantile_sorted(gaps, 0.95),
-        e2e_p50=quantile_sorted(whole, 0.5),
-        e2e_p95=quantile_sorted(whole, 0.95),
-        gaps=count,
-    )
-
-
-def _gaps(requests: Iterable[Request], step: int) -> list[float]:
-    """Every ``step``-th gap between tokens, sorted."""
-    gaps: list[float] = []
-    skip = 0  # gaps until the next that is taken
-    for request in requests:
-        tokens = request.tokens
-        count = len(tokens) - 1
-        if count > skip:
-            gaps.extend(map(sub, tokens[1 + skip :: step], tokens[skip::step]))
-        skip = (skip - max(0, count)) % step
-    gaps.sort()
-    return gaps

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
 
+from vqchaos.arrays import Floats, Mask, Places, np
 from vqchaos.history.events import (
     CANARY,
     PHASES,
@@ -16,10 +17,7 @@ from vqchaos.history.events import (
     Event,
     FaultInjected,
     FaultRecorded,
-    HealthProbe,
-    LagProbe,
     Leftovers,
-    MetricsProbe,
     Note,
     PhaseEnded,
     PhaseStarted,
@@ -32,16 +30,21 @@ from vqchaos.history.events import (
     RunStarted,
     StartAttempt,
 )
+from vqchaos.history.history import History
 from vqchaos.scenario import Scenario
-from vqchaos.stats import quantile, samples_for
 from vqchaos.view.evidence import Evidence, health_text
 from vqchaos.view.faults import EXTERNAL, FaultRecord, external_without_moment, fault_records
 from vqchaos.view.frame import PhaseSpan, distinct_servers, phase_spans
-from vqchaos.view.replicas import Counts, answered_by
+from vqchaos.view.group import Group, in_order_of_sending
+from vqchaos.view.health import Health
+from vqchaos.view.lag import lateness
+from vqchaos.view.latency import Figures, figures, slowness
+from vqchaos.view.replicas import NOBODY, Counts
 from vqchaos.view.replicas import counts as counts_by_replica
 from vqchaos.view.replicas import names as names_of_replicas
-from vqchaos.view.requests import Figures, figures, order, sent_at, stalled_at, trouble_at, ttft
-from vqchaos.view.tokens import token_moments
+from vqchaos.view.requests import sent_at, stalled_at, trouble_at
+from vqchaos.view.tokens import TokenMoments
+from vqchaos.view.trouble import Troubles, troubles
 
 E = TypeVar("E", bound=Event)
 _NO_SERVICE = frozenset({"misrouted", "corrupted", "malformed"})  # tokens, but not an answer
@@ -57,17 +60,18 @@ class RunView:
     """
 
     def __init__(self, events: Sequence[Event], experiment: Scenario) -> None:
-        self.events = events
+        self.history = events if isinstance(events, History) else History(events)
         self.experiment = experiment
         self._by_type: dict[type[Event], list[Event]] = defaultdict(list)
-        for event in events:
+        for event in self.history.others:
             self._by_type[type(event)].append(event)
         self.phases = phase_spans(self.all(PhaseStarted), self.all(PhaseEnded))
         self._starts = [p.start for p in self.phases]
-        self._names = [p.name for p in self.phases]
+        self._names = [PHASES[0], *(p.name for p in self.phases)]  # before the first: the first
+        self._numbers = {name: n for n, name in enumerate(dict.fromkeys([*self._names, "fault"]))}
 
     def all(self, kind: type[E]) -> list[E]:
-        """The events of one type, in the order they were written."""
+        """The events of one type, in the order they were written; of those that lie in no table."""
         return self._by_type.get(kind, [])  # type: ignore[return-value]
 
     # ------------------------------------------------------------ frame
@@ -94,15 +98,15 @@ class RunView:
         """The last moment at which the workload was watched: the end of the last phase."""
         if self.phases and self.phases[-1].end is not None:
             return self.phases[-1].end
-        return max((e.t for e in self.events), default=0.0)
+        return self.history.latest
 
     # ------------------------------------------------------------ faults
 
     @cached_property
     def faults(self) -> list[FaultRecord]:
-        records = fault_records(e for e in self.events if e.type.startswith("fault."))
+        records = fault_records(e for e in self.history.others if e.type.startswith("fault."))
         records.sort(key=lambda r: (r.recorded_at is None, r.recorded_at or 0.0))
-        if external_without_moment(records) and (sign := self.evidence.first(self.events)):
+        if external_without_moment(records) and (sign := self._first_sign()):
             for record in records:
                 if record.type == EXTERNAL and not record.injected:
                     record.injected.append(sign)
@@ -113,9 +117,16 @@ class RunView:
         """The detector of signs of a fault that others make."""
         span = self.phase("fault")
         since = float("inf") if span is None else span.start
-        before = [h for h in self.all(HealthProbe) if h.t < since]
-        usual = health_text(max(before, key=lambda h: h.t)) if before else None
-        return Evidence(since, usual, self.stall)
+        before = self.health.last_before(since)
+        return Evidence(since, None if before is None else health_text(before), self.stall)
+
+    def _first_sign(self) -> tuple[float, str] | None:
+        evidence, health = self.evidence, self.health
+        changed = health.saying(lambda probe: health_text(probe) != (evidence.usual or "200"))
+        first = health.pick(changed & (health.t >= evidence.since)).in_order()
+        return evidence.first(
+            [*self.processes, *first.pick(slice(1)), *(r for _, r in self.troubles)]
+        )
 
     @cached_property
     def _injections(self) -> list[float]:
@@ -144,45 +155,51 @@ class RunView:
         """Clients' requests on their way at the first injection; None if nothing was injected."""
         if self.first_injection is None:
             return None
-        return sum(self.was_in_flight(r) for r in self.requests if r.workload != PILOT)
+        clients = self.requests.where(lambda kind: kind.workload != PILOT)
+        return int(np.count_nonzero(self.were_in_flight(clients)))
 
-    def was_in_flight(self, request: Request) -> bool:
-        """Was it on its way at the first injection?"""
-        at = self.first_injection
-        return at is not None and request.sent is not None and request.sent <= at < request.ended
+    def were_in_flight(self, requests: Group) -> Mask:
+        """Which were on their way at the first injection?"""
+        at = float("nan") if self.first_injection is None else self.first_injection
+        return (requests.really_sent <= at) & (at < requests.ended)
 
     # ------------------------------------------------------------ requests
 
     @cached_property
-    def requests(self) -> list[Request]:
-        return sorted((r for r in self.all(Request) if r.workload != CANARY), key=order)
+    def requests(self) -> Group:
+        table = self.history.requests
+        everyone = Group(table, np.arange(len(table)))
+        return in_order_of_sending(everyone.where(lambda kind: kind.workload != CANARY))
 
     @cached_property
     def workloads(self) -> list[str]:
         """The names of the clients' workloads, as the experiment and the history have them."""
-        seen = {r.workload for r in self.requests} - {PILOT}
+        seen = self.requests.counts(lambda kind: kind.workload).keys() - {PILOT}
         named = list(self.experiment.traffic())
         return [*named, *sorted(seen - set(named))]
 
     def sent_in(self, moment: float) -> str:
         """The phase that ``moment`` lies in, or the last before it (canaries lie between)."""
-        place = bisect_right(self._starts, moment)
-        return self._names[place - 1] if place else PHASES[0]
+        return self._names[bisect_right(self._starts, moment)]
 
-    def phase_of(self, request: Request) -> str:
-        """``fault`` if any part of its life lies between the first injection and the end of the
-        fault phase, else the phase in which it was sent."""
-        sent, first = sent_at(request), self.first_injection
-        if first is not None and sent <= self.fault_end and request.ended >= first:
-            return "fault"
-        return self.sent_in(sent)
+    def _sent_in(self, moments: Floats) -> Places:
+        """As ``sent_in``, of many; each as the phase's number."""
+        numbers: Places = np.array([self._numbers[name] for name in self._names], np.int32)
+        return numbers[np.searchsorted(self._starts, moments, "right")]
 
     @cached_property
-    def _sorted_out(self) -> dict[tuple[str, str], list[Request]]:
-        out: dict[tuple[str, str], list[Request]] = defaultdict(list)
-        for request in self.requests:
-            out[request.workload, self.phase_of(request)].append(request)
-        return out
+    def _sorted_out(self) -> dict[tuple[str, str], Group]:
+        """By workload and phase, in the order of their first requests. ``fault`` if any part of
+        its life lies between the first injection and the end of the fault phase, else the phase
+        in which it was sent."""
+        requests, first = self.requests, self.first_injection
+        sent = requests.sent
+        phase = self._sent_in(sent)
+        if first is not None:
+            phase[(sent <= self.fault_end) & (requests.ended >= first)] = self._numbers["fault"]
+        names = list(self._numbers)
+        found = requests.split(lambda kind: kind.workload, phase, len(names))
+        return {(workload, names[number]): group for (workload, number), group in found.items()}
 
     def select(
         self,
@@ -191,19 +208,23 @@ class RunView:
         replica: str | None = None,
         *,
         cancelled: bool = False,
-    ) -> list[Request]:
+    ) -> Group:
         """Requests of a phase (or ``all``), a workload (None: every client's, no pilot) and a
         replica that answered (None: whoever did); without those that vqchaos cancelled, which are
         in no share."""
-        return [
-            r
+        rows = [
+            group.rows
             for (name, where), group in self._sorted_out.items()
             if phase in ("all", where)
             and (name == workload if workload is not None else name != PILOT)
-            for r in group
-            if (cancelled or r.outcome != "cancelled")
-            and (replica is None or answered_by(r) == replica)
         ]
+        found = Group(self.history.requests, np.concatenate([np.empty(0, np.intp), *rows]))
+        return found.where(
+            lambda kind: (
+                (cancelled or kind.outcome != "cancelled")
+                and (replica is None or (kind.replica or NOBODY) == replica)
+            )
+        )
 
     @cached_property
     def replicas(self) -> list[str]:
@@ -212,7 +233,9 @@ class RunView:
 
     def by_replica(self) -> Counts:
         """The clients' requests by replica → phase → outcome → count."""
-        return counts_by_replica(self.select(cancelled=True), self.phase_of)
+        return counts_by_replica(
+            (phase, group) for (name, phase), group in self._sorted_out.items() if name != PILOT
+        )
 
     def outcomes(self) -> dict[str, dict[str, dict[str, int]]]:
         """By workload → phase → outcome → count, the pilot's too; phases in their order."""
@@ -221,7 +244,7 @@ class RunView:
             for phase in PHASES:
                 group = self._sorted_out.get((name, phase))
                 if group:
-                    counts = Counter(r.outcome for r in group)
+                    counts = group.outcomes()
                     out.setdefault(name, {})[phase] = dict(sorted(counts.items()))
         return out
 
@@ -229,12 +252,8 @@ class RunView:
         """The latency figures of one workload's successes in a phase (baseline: see the class)."""
         if phase == "baseline":
             return self.baseline(workload)
-        return figures(self._sorted_out.get((workload, phase), []))
-
-    def measured_phases(self, workload: str) -> Iterator[str]:
-        for phase in PHASES:
-            if self._sorted_out.get((workload, phase)):
-                yield phase
+        group = self._sorted_out.get((workload, phase))
+        return Figures() if group is None else figures(group)
 
     # ------------------------------------------------------------ baseline
 
@@ -252,22 +271,25 @@ class RunView:
         return request.ended < self.baseline_until and self.sent_in(sent_at(request)) == "baseline"
 
     @cached_property
-    def baseline_requests(self) -> dict[str, list[Request]]:
-        out: dict[str, list[Request]] = defaultdict(list)
-        for request in self.requests:
-            if self.is_baseline(request):
-                out[request.workload].append(request)
-        return out
+    def baseline_requests(self) -> dict[str, Group]:
+        """By workload, in the order of their first requests."""
+        requests, number = self.requests, self._numbers.get("baseline", -1)
+        found = requests.pick(
+            (requests.ended < self.baseline_until) & (self._sent_in(requests.sent) == number)
+        )
+        return {name: group for (name, _), group in found.split(lambda k: k.workload).items()}
 
     @cached_property
     def _baselines(self) -> dict[str, Figures]:
         return {name: figures(group) for name, group in self.baseline_requests.items()}
 
     def baseline(self, workload: str, replica: str | None = None) -> Figures:
-        if replica is not None:
-            found = self.baseline_requests.get(workload, [])
-            return figures(r for r in found if answered_by(r) == replica)
-        return self._baselines.get(workload, Figures())
+        if replica is None:
+            return self._baselines.get(workload, Figures())
+        found = self.baseline_requests.get(workload)
+        if found is None:
+            return Figures()
+        return figures(found.where(lambda kind: (kind.replica or NOBODY) == replica))
 
     @cached_property
     def _stalls(self) -> dict[str, float]:
@@ -290,46 +312,34 @@ class RunView:
         return trouble_at(request, self.stall(request.workload))
 
     @cached_property
-    def troubles(self) -> list[tuple[float, Request]]:
+    def troubles(self) -> Troubles:
         """Every failed or stalled request with the moment its client first knew, in order of
         sending; reckoned once, since most of what is judged is about them."""
-        found = ((self.trouble_at(r), r) for r in self.requests)
-        return [(moment, r) for moment, r in found if moment is not None]
+        return troubles(self.requests, self.stall)
 
-    def slowness(self, requests: Sequence[Request]) -> tuple[float, str] | None:
+    def slowness(self, requests: Group) -> tuple[float, str] | None:
         """(ratio, statistic) of TTFT against each workload's own baseline, clients only: of the
         medians below 40 samples, of the p95 from 40 on. None without samples or baseline."""
-        middle, high = [], []
-        for request in requests:
-            base, first = self.baseline(request.workload), ttft(request)
-            if request.workload == PILOT or request.outcome != "ok" or first is None:
-                continue
-            if base.ttft_p50 and base.ttft_p95:
-                middle.append(first / base.ttft_p50)
-                high.append(first / base.ttft_p95)
-        if len(middle) >= 40:
-            return (quantile(high, 0.95) or 0.0, "p95")
-        value = quantile(middle, 0.5)
-        return None if value is None else (value, "median")
+        return slowness(requests.ok, self.baseline)
 
     @cached_property
-    def tokens(self) -> Sequence[float]:
-        """Every moment at which a client or the pilot got a valid token, in order."""
-        return token_moments(r for r in self.requests if r.outcome not in _NO_SERVICE)
+    def tokens(self) -> TokenMoments:
+        """The moments at which a client or the pilot got a valid token."""
+        return TokenMoments(self.requests.where(lambda kind: kind.outcome not in _NO_SERVICE))
 
     # ------------------------------------------------------------ probes
 
-    @property
-    def health(self) -> list[HealthProbe]:
-        return self.all(HealthProbe)
+    @cached_property
+    def health(self) -> Health:
+        return Health(self.history.health)
 
-    @property
-    def metrics(self) -> list[MetricsProbe]:
-        return self.all(MetricsProbe)
+    def metrics(self, *names: str) -> list[tuple[float, ...]]:
+        """(t, the values of these names) of each scrape of vLLM's metrics that has them all."""
+        return self.history.metrics.series(*names)
 
     @cached_property
-    def pilots(self) -> list[Request]:
-        return [r for r in self.requests if r.workload == PILOT]
+    def pilots(self) -> Group:
+        return self.requests.where(lambda kind: kind.workload == PILOT)
 
     @cached_property
     def canaries(self) -> dict[str, list[CanaryProbe]]:
@@ -378,8 +388,4 @@ class RunView:
         """(how late, statistic) of the observer's own timers from the baseline on: the p99, of
         fewer samples than that takes the highest."""
         span = self.phase("baseline")
-        since = span.start if span is not None else 0.0
-        late = [s for e in self.all(LagProbe) if e.t >= since for s in e.samples]
-        if len(late) < samples_for(0.99):
-            return (max(late), f"highest of {len(late)}") if late else None
-        return (quantile(late, 0.99) or 0.0, "p99")
+        return lateness(self.history.lag, 0.0 if span is None else span.start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vqchaos.view.requests import sent_at
+from vqchaos.arrays import np
 from vqchaos.view.run import RunView
 
 STEPS = 60
@@ -23,10 +23,13 @@ def strip(run: RunView) -> dict[str, Any]:
     requests = run.select()
     if not requests:
         return {}
-    step = step_for(max(run.watched_until, sent_at(requests[-1])), STEPS)
-    count = int(max(sent_at(r) for r in requests) // step) + 1
-    good, bad = [0] * count, [0] * count
-    for request in requests:
-        place = max(0, int(sent_at(request) // step))
-        (good if request.outcome == "ok" else bad)[place] += 1
-    return {"step": step, "ok": good, "failed": bad}
+    sent = requests.sent
+    step = step_for(max(run.watched_until, float(sent[-1])), STEPS)
+    places = np.maximum(sent // step, 0).astype(np.intp)
+    good = requests.ended_as("ok")
+    count = int(places.max()) + 1
+    return {
+        "step": step,
+        "ok": np.bincount(places[good], minlength=count).tolist(),
+        "failed": np.bincount(places[~good], minlength=count).tolist(),
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vqchaos.history.events import PILOT, HealthProbe, ProcessExited, Request
-from vqchaos.view.requests import sent_at
+from vqchaos.arrays import np
+from vqchaos.history.events import PILOT, ProcessExited
+from vqchaos.view.group import streaks
+from vqchaos.view.health import Health
 from vqchaos.view.run import RunView
 
 COUNTER = "iteration_tokens_total_count"
@@ -32,34 +32,29 @@ class Lie:
         return self.end - self.start
 
 
-def failed_pilots(run: RunView) -> list[Request]:
-    """Pilots that failed or were overdue (one that vqchaos cancelled late was overdue)."""
-    return [r for _, r in run.troubles if r.workload == PILOT]
-
-
 def dead_spans(run: RunView, since: float, until: float) -> list[tuple[float, float]]:
     """When nothing was served although the pilot asked: from the first failed pilot's sending in a
     gap between signs of life to the end of the gap. A sign of life is a pilot's or a client's
     token, or a step of vLLM's iteration counter (seen at the scrape after it)."""
-    scrapes = [(m.t, m.values[COUNTER]) for m in run.metrics if COUNTER in m.values]
-    steps = [t for (_, before), (t, value) in pairwise(scrapes) if value > before]
+    scrapes = run.metrics(COUNTER)
+    steps = np.array([t for (_, before), (t, value) in pairwise(scrapes) if value > before])
+    # One that vqchaos cancelled late was overdue.
+    failed = run.troubles.requests.where(lambda kind: kind.workload == PILOT)
+    asked = np.sort(failed.sent)
+    asked = asked[(since <= asked) & (asked < until)]
+    place = np.searchsorted(steps, asked, "right")
+    stepped = np.append(steps, np.inf)[place]
+    ends = np.minimum(np.minimum(until, run.tokens.beside(asked).after), stepped)
     out: list[tuple[float, float]] = []
-    for asked in sorted(sent_at(p) for p in failed_pilots(run)):
-        if since <= asked < until:
-            end = min(until, _next(run.tokens, asked), _next(steps, asked))
-            if not out or end != out[-1][1]:
-                out.append((asked, end))
+    for start, end in zip(asked.tolist(), ends.tolist(), strict=True):
+        if not out or end != out[-1][1]:
+            out.append((start, end))
     return out
-
-
-def _next(moments: Sequence[float], after: float) -> float:
-    place = bisect_right(moments, after)
-    return moments[place] if place < len(moments) else float("inf")
 
 
 def lies(run: RunView, since: float, until: float) -> list[Lie]:
     """Every lie of health between two moments, however short, in order of time."""
-    health = sorted((h for h in run.health if since <= h.sent and h.t <= until), key=lambda h: h.t)
+    health = run.health.pick((since <= run.health.sent) & (run.health.t <= until)).in_order()
     dead = [
         lie
         for span in dead_spans(run, since, until)
@@ -78,42 +73,34 @@ def _overlap(lie: Lie, others: list[Lie]) -> float:
     return sum(max(0.0, min(lie.end, o.end) - max(lie.start, o.start)) for o in others)
 
 
-def _runs_of_200(health: list[HealthProbe], start: float, end: float, *, kind: str) -> list[Lie]:
-    out: list[Lie] = []
-    streak: list[HealthProbe] = []
-    moments = [h.t for h in health]
-    inside = health[bisect_left(moments, start) : bisect_right(moments, end)]
-    for probe in [*inside, None]:
-        if probe is not None and probe.status == 200:
-            streak.append(probe)
-        elif streak:
-            out.append(Lie(kind, streak[0].t, streak[-1].t, len(streak), "200"))
-            streak = []
-    return out
+def _runs_of_200(health: Health, start: float, end: float, *, kind: str) -> list[Lie]:
+    inside = health.between(start, end)
+    times = inside.t.tolist()
+    return [
+        Lie(kind, times[first], times[stop - 1], stop - first, "200")
+        for first, stop in streaks(inside.saying(lambda probe: probe.status == 200))
+    ]
 
 
-def _serving_not_200(run: RunView, health: list[HealthProbe]) -> list[Lie]:
+def _serving_not_200(run: RunView, health: Health) -> list[Lie]:
     """Streaks of answered pilots, with no failed one between, while health never said 200."""
     out: list[Lie] = []
-    pilots = sorted((p for p in run.pilots if p.outcome != "cancelled"), key=lambda p: p.known)
-    known = [p.known for p in pilots]
-    streak: list[HealthProbe] = []
-    for probe in [*health, None]:
-        if probe is not None and probe.status != 200:
-            streak.append(probe)
+    pilots = run.pilots.where(lambda kind: kind.outcome != "cancelled")
+    pilots = pilots.pick(np.argsort(pilots.known, kind="stable"))
+    answered = health.t
+    known, ok = pilots.known, pilots.ended_as("ok")
+    for first, stop in streaks(health.saying(lambda probe: probe.status != 200)):
+        if stop - first < 2:
             continue
-        if len(streak) > 1:
-            first, last = streak[0].t, streak[-1].t
-            said = str(streak[0].status or streak[0].error or "no answer")
-            good: list[float] = []
-            for pilot in [*pilots[bisect_left(known, first) : bisect_right(known, last)], None]:
-                if pilot is not None and pilot.outcome == "ok":
-                    good.append(pilot.known)
-                    continue
-                if len(good) > 1:
-                    out.append(Lie("serving_not_200", good[0], good[-1], len(streak), said))
-                good = []
-        streak = []
+        low = int(np.searchsorted(known, answered[first], "left"))
+        high = int(np.searchsorted(known, answered[stop - 1], "right"))
+        said = str(health[first].status or health[first].error or "no answer")
+        out += [
+            Lie("serving_not_200", float(known[low + a]), float(known[low + b - 1]),
+                stop - first, said)
+            for a, b in streaks(ok[low:high])
+            if b - a > 1
+        ]  # fmt: skip
     return out
 
 

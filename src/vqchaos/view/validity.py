@@ -26,19 +26,23 @@ def baseline_problems(run: RunView) -> list[str]:
     steady = run.experiment.steady_state
     groups = run.baseline_requests
     seen = [
-        r for name, rs in groups.items() if name != PILOT for r in rs if r.outcome != "cancelled"
+        group.where(lambda kind: kind.outcome != "cancelled")
+        for name, group in groups.items()
+        if name != PILOT
     ]
+    count = sum(map(len, seen))
     out = []
-    if len(seen) < steady.requests:
+    if count < steady.requests:
         out.append(
-            f"{len(seen)} requests ended in the baseline, {steady.requests} are needed "
+            f"{count} requests ended in the baseline, {steady.requests} are needed "
             "(raise `rate` or `phases.baseline`)"
         )
-    ok = sum(r.outcome == "ok" for r in seen)
-    if seen and ok / len(seen) < steady.ok:
-        first = next(r for r in seen if r.outcome != "ok")
+    ok = sum(group.count("ok") for group in seen)
+    if count and ok / count < steady.ok:
+        bad = (group.where(lambda kind: kind.outcome != "ok") for group in seen)
+        first = next(group[0] for group in bad if group)
         out.append(
-            f"{format_share(ok / len(seen))} of {len(seen)} baseline requests were ok, "
+            f"{format_share(ok / count)} of {count} baseline requests were ok, "
             f"{format_share(steady.ok)} are needed; the first that was not, at "
             f"{first.ended:.1f} s: {first.outcome}" + (f", {first.detail}" if first.detail else "")
         )
@@ -62,11 +66,13 @@ def reactions(run: RunView) -> list[str]:
     ]
     if moved:
         out.append(f"the {moved[0].role} process at {moved[0].t:.1f} s")
-    health = [h for h in run.health if h.t >= since]
-    changed = next((h for h in health if health_text(h) != (run.evidence.usual or "200")), None)
+    usual = run.evidence.usual or "200"
+    other = run.health.saying(lambda probe: health_text(probe) != usual)
+    changed = run.health.first(other & (run.health.t >= since))
     if changed is not None:
         out.append(f"health said {health_text(changed)} at {changed.t:.1f} s")
-    bad = min(((t, r.outcome) for t, r in run.troubles if t >= since), default=None)
+    after = run.troubles.pick(run.troubles.at >= since)
+    bad = min(((t, r.outcome) for t, r in after), default=None)
     if bad is not None:
         out.append(f"a request: {bad[1]} at {bad[0]:.1f} s")
     slow = run.slowness(run.select("fault"))

@@ -16,7 +16,7 @@ from vqchaos.report.html import Material, run_data, run_page, set_data
 from vqchaos.report.html.data import findings, sentence, tiles
 from vqchaos.report.html.logs import LogLine, excerpt, near
 from vqchaos.report.html.series import COARSE, DOTS, FINE, dots, edges, series
-from vqchaos.view import RunView
+from vqchaos.view import Group, RunView
 
 
 def data(made: World, **changes: object) -> dict[str, object]:
@@ -121,11 +121,11 @@ def test_around_the_fault_the_intervals_are_finer() -> None:
 
 def test_requests_of_no_interval_are_in_the_nearest() -> None:
     late = [World().request(99.0)]
-    assert series(late, [0.0, 1.0, 2.0])["outcomes"][0]["rate"] == [0.0, 1.0]
+    assert series(Group.of(late), [0.0, 1.0, 2.0])["outcomes"][0]["rate"] == [0.0, 1.0]
 
 
 def test_of_many_dots_every_nth_is_kept() -> None:
-    found = dots([World().request(n / 50) for n in range(10_000)])
+    found = dots(Group.of(World().request(n / 50) for n in range(10_000)))
     assert found["every"] == 4
     assert len(found["x"]) <= DOTS
 

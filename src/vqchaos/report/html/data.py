@@ -16,7 +16,7 @@ from vqchaos.report.html.moments import marks, moments
 from vqchaos.report.html.series import dots, edges, series
 from vqchaos.report.words import AFTER, MARKS, counts, quantity, recovery_line, replica_table
 from vqchaos.units import format_duration, format_share
-from vqchaos.view import RunView
+from vqchaos.view import Group, RunView
 
 Verdict = Mapping[str, Any]
 CORRUPTED = ("corrupted", "malformed", "misrouted")
@@ -220,7 +220,7 @@ def chart(verdict: Verdict, run: RunView) -> dict[str, Any]:
     }
 
 
-def _table(run: RunView, requests: Sequence[Any], end: float) -> dict[str, Any]:
+def _table(run: RunView, requests: Group, end: float) -> dict[str, Any]:
     """The same figures in at most ``_ROWS`` rows, for those who read a table better."""
     count = max(1, min(_ROWS, int(end)))
     borders = [round(end * n / count, 3) for n in range(count + 1)]

@@ -59,10 +59,8 @@ def _faults(run: RunView, end: float) -> list[Span]:
 
 def _health(run: RunView, end: float) -> list[Span]:
     out: list[Span] = []
-    for probe in sorted(run.health, key=lambda h: h.t):
+    for probe in run.health.in_order().changes():
         text, at = health_text(probe), probe.t
-        if out and out[-1][3] == text:
-            continue
         if out:
             start, _, kind, before = out[-1]
             out[-1] = (start, at, kind, before)

@@ -40,7 +40,7 @@ def moments(run: RunView) -> tuple[list[dict[str, Any]], int]:
     found = [*_of_faults(run), *_of_health(run, since)]
     found += [
         (event.t, *told)
-        for event in run.events
+        for event in run.history.others
         if event.t >= since and (told := _told(event)) is not None
     ]
     found.sort(key=lambda m: m[0])
@@ -64,9 +64,10 @@ def _of_faults(run: RunView) -> Iterator[Moment]:
 
 def _of_health(run: RunView, since: float) -> Iterator[Moment]:
     before = run.evidence.usual or "200"
-    for probe in sorted(run.health, key=lambda h: h.t):
+    health = run.health.in_order()
+    for probe in health.pick(health.t >= since).changes():
         text = health_text(probe)
-        if probe.t >= since and text != before:
+        if text != before:
             yield probe.t, "health", f"health: {before} → {text}"
             before = text
 

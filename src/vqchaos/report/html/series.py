@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from vqchaos.history.events import OUTCOMES, Request
+from vqchaos.arrays import Floats, Places, np
+from vqchaos.history.events import OUTCOMES
 from vqchaos.stats import quantile_sorted
-from vqchaos.view import sent_at, ttft
+from vqchaos.view.group import Group
 
 Span = tuple[float, float]
 _LADDER = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
@@ -41,28 +40,26 @@ def edges(until: float, rate: float, focus: Span | None) -> list[float]:
     return out
 
 
-def series(requests: Sequence[Request], borders: Sequence[float]) -> dict[str, Any]:
+def series(requests: Group, borders: Sequence[float]) -> dict[str, Any]:
     """For each interval, by the moment of sending: quantiles of the successes' time to the first
     token and to the end in seconds, and the requests by outcome, counted and a second."""
     last = len(borders) - 2
-    first: dict[int, list[float]] = defaultdict(list)
-    whole: dict[int, list[float]] = defaultdict(list)
-    counts: dict[str, list[int]] = {}
-    for request in requests:
-        place = min(last, max(0, bisect_right(borders, sent_at(request)) - 1))
-        counts.setdefault(request.outcome, [0] * (last + 1))[place] += 1
-        if request.outcome == "ok":
-            whole[place].append(request.ended - sent_at(request))
-            if (value := ttft(request)) is not None:
-                first[place].append(value)
+    places = np.clip(np.searchsorted(borders, requests.sent, "right") - 1, 0, last)
+    counts = {
+        name: np.bincount(places[requests.ended_as(name)], minlength=last + 1).tolist()
+        for name in sorted(requests.outcomes())
+    }
     known = [o for o in reversed(OUTCOMES) if o in counts]
     names = [*known, *sorted(counts.keys() - set(known))]
     widths = [b - a for a, b in pairwise(borders)]
+    ok = requests.ended_as("ok")
+    good, where = requests.pick(ok), places[ok]
+    first, whole = (_Sorted(v, where, last) for v in (good.ttft, good.ended - good.sent))
     return {
-        "ttft_p50": _quantiles(first, last, 0.5),
-        "ttft_p95": _quantiles(first, last, 0.95),
-        "e2e_p50": _quantiles(whole, last, 0.5),
-        "e2e_p95": _quantiles(whole, last, 0.95),
+        "ttft_p50": first.quantiles(0.5),
+        "ttft_p95": first.quantiles(0.95),
+        "e2e_p50": whole.quantiles(0.5),
+        "e2e_p95": whole.quantiles(0.95),
         "outcomes": [
             {
                 "name": name,
@@ -75,25 +72,36 @@ def series(requests: Sequence[Request], borders: Sequence[float]) -> dict[str, A
     }
 
 
-def dots(requests: Sequence[Request], most: int = DOTS) -> dict[str, Any]:
+def dots(requests: Group, most: int = DOTS) -> dict[str, Any]:
     """Single successes: when each was sent and when its first token came after that. Of more than
     ``most``, every n-th, which ``every`` says."""
-    good = [(sent_at(r), t) for r in requests if r.outcome == "ok" and (t := ttft(r)) is not None]
+    good = requests.ok
+    good = good.pick(~np.isnan(good.first_token))
     every = max(1, -(-len(good) // most))
-    kept = good[::every]
+    kept = good.pick(slice(None, None, every))
     return {
         "every": every,
-        "x": [round(at, 2) for at, _ in kept],
-        "y": [_short(value) for _, value in kept],
+        "x": [round(at, 2) for at in kept.sent.tolist()],
+        "y": [_short(value) for value in kept.ttft.tolist()],
     }
 
 
-def _quantiles(found: dict[int, list[float]], last: int, share: float) -> list[float | None]:
-    out: list[float | None] = []
-    for place in range(last + 1):
-        value = quantile_sorted(sorted(found.get(place, [])), share)
-        out.append(None if value is None else _short(value))
-    return out
+class _Sorted:
+    """Values sorted within the intervals that they belong to; NaN is no value."""
+
+    def __init__(self, values: Floats, places: Places, last: int) -> None:
+        there = ~np.isnan(values)
+        values, places = values[there], places[there]
+        order = np.lexsort((values, places))
+        self._values = values[order]
+        self._borders = np.searchsorted(places[order], np.arange(last + 2)).tolist()
+
+    def quantiles(self, share: float) -> list[float | None]:
+        found = (
+            quantile_sorted(self._values[start:end], share)
+            for start, end in pairwise(self._borders)
+        )
+        return [None if value is None else _short(value) for value in found]
 
 
 def _short(value: float) -> float:
