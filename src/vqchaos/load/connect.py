@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import socket
 import struct
-import time
 from asyncio import Future
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -76,8 +76,7 @@ class Handler(ResponseHandler):
         if not self._is_over():
             self._over = self._loop.create_future()
             await self._over
-        error = self._failed or self._body.exception()
-        if error is not None:
+        if (error := self._error()) is not None:
             raise error
 
     def _hand_on(self, now: float) -> None:
@@ -95,7 +94,15 @@ class Handler(ResponseHandler):
         self._wake()
 
     def _is_over(self) -> bool:
-        return self._failed is not None or self._body.is_eof() or self._body.exception() is not None
+        return self._body.is_eof() or self._error() is not None
+
+    def _error(self) -> BaseException | None:
+        """``take``'s, the body's, or the connection's: of a chunk that is none, aiohttp closes the
+        connection and never tells the body."""
+        error: BaseException | None = self._failed or self._body.exception()
+        if error is None and not self._body.is_eof():
+            error = self.exception()
+        return error
 
     def _wake(self) -> None:
         over = self._over
@@ -111,7 +118,7 @@ class Handler(ResponseHandler):
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if self.heard is None and data:
             self.heard = now
         super().data_received(data)
