@@ -1,11 +1,14 @@
 """How honest is the load? vqchaos beside Locust and aiperf, on the same server, in one run.
 
     python -m benchmarks.peers.load --locust PATH --aiperf PATH [--seconds 20] [--rates 25,100,400]
+        [--throughput]
 
-The tools take turns at each rate. *Arrival* is measured by the server alone: how long after its
-place on an even grid of the wished rate a request came in (p50 / p99); *TTFT error* is what the
-tool calls the time to the first token less the server's own; *lag* what the tool says of its own
-lateness. CPU is that of the tool's processes for each request, memory their resident peak.
+The tools take turns at each rate, with a fresh connection for each request (``fresh``, vqchaos's
+default) and with kept ones (``reuse``, the others'). *Arrival* is measured by the server alone: how
+long after its place on an even grid of the wished rate a request came in (p50 / p99); *TTFT error*
+is what the tool calls the time to the first token less the server's own; *lag* what the tool says
+of its own lateness. CPU is that of the tool's processes for each request, memory their resident
+peak.
 """
 
 from __future__ import annotations
@@ -135,15 +138,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--locust", type=Path, required=True)
     parser.add_argument("--aiperf", type=Path, required=True)
+    parser.add_argument("--throughput", action="store_true", help="Locust as documented, too")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rates", default="25,100,400")
     options = parser.parse_args()
     peers = [
-        Tool("vqchaos", tools.vqchaos),
+        tools.vqchaos("fresh"),
+        tools.locust(options.locust, "open", "fresh"),
+        tools.aiperf(options.aiperf, "fresh"),
+        tools.vqchaos("reuse"),
         tools.locust(options.locust, "open"),
-        tools.locust(options.locust, "throughput"),
         tools.aiperf(options.aiperf),
     ]
+    if options.throughput:
+        peers.append(tools.locust(options.locust, "throughput"))
     print(f"load of the machine before: {os.getloadavg()[0]:.2f}, cores: {os.cpu_count()}\n")
     print("| streams/s | tool | done | arrival ms | TTFT error ms | own lag ms | CPU ms | MB |")
     print("|---|---|---|---|---|---|---|---|")

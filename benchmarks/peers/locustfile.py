@@ -21,6 +21,7 @@ from locust import FastHttpUser, constant_throughput, events, task
 RATE = float(os.environ["LOCUST_RATE"])
 SECONDS = float(os.environ["LOCUST_SECONDS"])
 OPEN = os.environ["LOCUST_LOOP"] == "open"
+FRESH = {"Connection": "close"} if os.environ["LOCUST_CONNECTIONS"] == "fresh" else {}
 SEEN: list[dict[str, Any]] = []
 
 
@@ -34,7 +35,7 @@ def ask(client: Any) -> None:
         json=body,
         stream=True,
         catch_response=True,
-        headers={"X-Request-Id": identity},
+        headers={"X-Request-Id": identity, **FRESH},
     ) as answer:
         while line := answer.stream.readline(b"\n"):
             if first is None and line.startswith(b"data: "):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -41,13 +42,28 @@ class Tool:
     run: Callable[[str, float, float, Callable[[int], None]], Told]
 
 
-def vqchaos(url: str, rate: float, seconds: float, watch: Callable[[int], None]) -> Told:
+def vqchaos(connections: Literal["fresh", "reuse"]) -> Tool:
     """Its observer, with all its probes, as in a run."""
+
+    def run(url: str, rate: float, seconds: float, watch: Callable[[int], None]) -> Told:
+        return observe(url, rate, seconds, watch, connections)
+
+    return Tool(f"vqchaos, {connections}", run)
+
+
+def observe(
+    url: str,
+    rate: float,
+    seconds: float,
+    watch: Callable[[int], None],
+    connections: Literal["fresh", "reuse"],
+) -> Told:
     events: list[Event] = []
+    clients = Workload(rate=rate, arrivals="constant", max_tokens=8, connections=connections)
     config = ObserverConfig(
         origin=time.monotonic(),
         endpoints=Endpoints(url, url, url, url, "m"),
-        workloads={"clients": Workload(rate=rate, arrivals="constant", max_tokens=8)},
+        workloads={"clients": clients},
         settings=ObserverSettings(),
         seed=1,
     )
@@ -67,8 +83,8 @@ def vqchaos(url: str, rate: float, seconds: float, watch: Callable[[int], None])
     )
 
 
-def locust(binary: Path, loop: str) -> Tool:
-    """``loop``: throughput or open, see ``locustfile``."""
+def locust(binary: Path, loop: str, connections: str = "reuse") -> Tool:
+    """``loop``: throughput or open, see ``locustfile``. It keeps connections unless told."""
 
     def run(url: str, rate: float, seconds: float, watch: Callable[[int], None]) -> Told:
         users = 1 if loop == "open" else max(1, round(rate))
@@ -78,6 +94,7 @@ def locust(binary: Path, loop: str) -> Tool:
                 "LOCUST_RATE": str(rate),
                 "LOCUST_SECONDS": str(seconds),
                 "LOCUST_LOOP": loop,
+                "LOCUST_CONNECTIONS": connections,
                 "LOCUST_OUT": str(out),
             }
             words = [str(binary), "-f", str(HERE / "locustfile.py"), "--headless", "-H", url]
@@ -88,10 +105,12 @@ def locust(binary: Path, loop: str) -> Tool:
             seen = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
         return Told({s["id"]: s["first"] - s["sent"] for s in seen if s["first"]}, [])
 
-    return Tool(f"Locust, {loop}", run)
+    return Tool(f"Locust {loop}, {connections}", run)
 
 
-def aiperf(binary: Path) -> Tool:
+def aiperf(binary: Path, connections: str = "reuse") -> Tool:
+    """It keeps connections unless told."""
+
     def run(url: str, rate: float, seconds: float, watch: Callable[[int], None]) -> Told:
         with tempfile.TemporaryDirectory() as folder:
             prompts = Path(folder) / "prompts.jsonl"
@@ -102,10 +121,15 @@ def aiperf(binary: Path) -> Tool:
             words += ["--custom-dataset-type", "single_turn", "--request-rate", str(rate)]
             words += ["--arrival-pattern", "constant", "--benchmark-duration", str(seconds)]
             words += ["--extra-inputs", "max_tokens:8", "--output-artifact-dir", folder]
+            words += ["--connection-reuse-strategy"]
+            words += ["pooled" if connections == "reuse" else "never"]
             words += ["--ui", "none", "--no-gpu-telemetry", "--no-server-metrics"]
             env = {"HF_HOME": str(hub(Path(folder))), "HF_HUB_OFFLINE": "1"}
-            start(words, env, watch, seconds)
-            lines = (Path(folder) / "profile_export.jsonl").read_text(encoding="utf-8").splitlines()
+            said = start(words, env, watch, seconds)
+            export = Path(folder) / "profile_export.jsonl"
+            if not export.exists():
+                raise RuntimeError(f"aiperf wrote no records: {said[-2000:]}")
+            lines = export.read_text(encoding="utf-8").splitlines()
         ttft, lag = {}, []
         for record in map(json.loads, lines):
             about, found = record["metadata"], record["metrics"].get("time_to_first_token")
@@ -115,7 +139,7 @@ def aiperf(binary: Path) -> Tool:
             lag.append((about["request_start_ns"] - about["credit_issued_ns"]) / 1e9)
         return Told(ttft, lag)
 
-    return Tool("aiperf", run)
+    return Tool(f"aiperf, {connections}", run)
 
 
 def hub(folder: Path) -> Path:
@@ -132,8 +156,8 @@ def hub(folder: Path) -> Path:
 
 def start(
     words: list[str], env: dict[str, str], watch: Callable[[int], None], seconds: float
-) -> None:
-    """Run it to its end. Raises RuntimeError with its last words if it fails or hangs."""
+) -> str:
+    """Run it to its end; what it said. Raises RuntimeError with its last words if it fails."""
     with subprocess.Popen(
         words,
         env={**os.environ, **env},
@@ -151,3 +175,4 @@ def start(
             raise RuntimeError(f"{words[0]} did not end") from None
     if process.returncode not in (0, 1):  # Locust: 1 where a request failed
         raise RuntimeError(f"{words[0]} ended with {process.returncode}:\n{said[-2000:]}")
+    return said

@@ -20,16 +20,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from vqchaos.history.events import Request
 from vqchaos.load.classify import Exchange, classify, excerpt
 from vqchaos.load.connect import Connector, CutInHeadError, SelfConnectedError
+from vqchaos.load.post import Poster
 from vqchaos.load.redact import Redactor
 from vqchaos.load.sse import SseError, SseParser
 from vqchaos.load.wire import AnswerBuilder
 from vqchaos.text import one_line
 
 BODY_LIMIT = 8 * 1024 * 1024
+_TOO_LONG = "the body is longer than 8 MiB"
 PATHS = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _OURS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
@@ -120,20 +123,10 @@ class Client:
             context = ssl.create_default_context(cafile=ca_file)
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._ssl = context
-        self._session = self._new_session(reuse=False)
-        self._pool: aiohttp.ClientSession | None = None  # made when the first call reuses
-
-    async def __aenter__(self) -> Client:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
-        if self._pool is not None:
-            await self._pool.close()
-
-    def _new_session(self, *, reuse: bool) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=Connector(limit=0, force_close=not reuse, use_dns_cache=False, ssl=self._ssl),
+        connector = self._connect(reuse=False)
+        self._fresh = Poster(connector, self._headers, fresh=True)
+        self._session = aiohttp.ClientSession(  # of the plain GETs
+            connector=connector,
             headers=self._headers,
             timeout=_NO_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -141,13 +134,18 @@ class Client:
             skip_auto_headers={"User-Agent"},
             read_bufsize=2**18,
         )
+        self._pool = self._connect(reuse=True)
+        self._kept = Poster(self._pool, self._headers, fresh=False)
 
-    def _session_of(self, call: Call) -> aiohttp.ClientSession:
-        if not call.reuse:
-            return self._session
-        if self._pool is None:
-            self._pool = self._new_session(reuse=True)
-        return self._pool
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        await self._pool.close()
+
+    def _connect(self, *, reuse: bool) -> Connector:
+        return Connector(limit=0, force_close=not reuse, use_dns_cache=False, ssl=self._ssl)
 
     async def send(self, flight: Flight) -> tuple[Request, Any]:
         """Send it and wait for its end, whatever that is: the event, and the JSON of an answer
@@ -166,6 +164,10 @@ class Client:
             seen.end = "deadline"
         except asyncio.CancelledError:
             seen.end, seen.why = "cancelled", "ended by vqchaos"
+        except HttpProcessingError as error:
+            begun = flight.first_byte is not None
+            seen.end = "cut" if begun else "not_http"
+            seen.why = one_line(error.message, 80)
         except (aiohttp.ClientError, OSError) as error:
             _raise_if_ours(error)
             seen.end, seen.why = _ended_by(error, flight)
@@ -199,30 +201,23 @@ class Client:
 
     async def _exchange(self, flight: Flight, seen: _Seen) -> None:
         call = flight.call
-        headers = {"Content-Type": "application/json", "X-Request-Id": call.id}
-        async with self._session_of(call).post(
-            call.url, data=call.body, headers=headers, allow_redirects=False
-        ) as response:
-            flight.first_byte = self._now()
-            seen.status = response.status
-            seen.content_type = response.headers.get("Content-Type", "").strip().lower()
-            seen.retry_after = "Retry-After" in response.headers
-            seen.replica = self._replica_of(response)
-            success = 200 <= response.status < 300
+        poster = self._kept if call.reuse else self._fresh
+        async with poster.post(call.url, call.id, call.body) as answer:
+            message = await answer.head()
+            flight.first_byte = answer.heard
+            headers = message.headers
+            seen.status = message.code
+            seen.content_type = headers.get("Content-Type", "").strip().lower()
+            seen.retry_after = "Retry-After" in headers
+            seen.replica = self._replica_of(headers)
+            success = 200 <= message.code < 300
             if success and call.stream and seen.content_type.startswith("text/event-stream"):
-                await self._stream(response, flight, seen)
+                await answer.body(_Stream(seen.builder, flight.tokens))
                 return
-            seen.body += await _read(response)
+            whole = _Whole(seen.body)
+            await answer.body(whole)
             if success and seen.builder.whole(bytes(seen.body)):
-                flight.tokens.append(self._now())
-
-    async def _stream(self, response: aiohttp.ClientResponse, flight: Flight, seen: _Seen) -> None:
-        parser, builder, tokens = SseParser(), seen.builder, flight.tokens
-        async for piece in response.content.iter_any():
-            now = self._now()
-            for data in parser.feed(piece):
-                if builder.chunk(data):
-                    tokens.append(now)
+                flight.tokens.append(whole.at or self._now())
 
     def _finish(self, flight: Flight, seen: _Seen) -> tuple[Request, Any]:
         call, ended = flight.call, self._now()
@@ -245,6 +240,7 @@ class Client:
             # It counted tokens but sent no text (half a character, a swallowed <think>): served.
             flight.tokens.append(ended)
         times = [round(moment - self._origin, 6) for moment in flight.tokens]
+        first_byte = self._relative(flight.first_byte)
         streamed = call.stream and answer.events > 0
         request = Request(
             t=ended - self._origin,
@@ -254,7 +250,7 @@ class Client:
             stream=call.stream,
             due=call.due - self._origin,
             sent=self._relative(flight.sent),
-            first_byte=self._relative(flight.first_byte),
+            first_byte=first_byte if first_byte is None else round(first_byte, 6),  # as tokens are
             first_token=times[0] if times else None,
             tokens=times,
             ended=ended - self._origin,
@@ -270,11 +266,11 @@ class Client:
         )
         return request, _json(seen.body)
 
-    def _replica_of(self, response: aiohttp.ClientResponse) -> str | None:
+    def _replica_of(self, headers: Mapping[str, str]) -> str | None:
         """As its header says; what a name may not hold is cleaned away."""
         if self._replica_header is None:
             return None
-        return self.redact(one_line(response.headers.get(self._replica_header, ""), 64)) or None
+        return self.redact(one_line(headers.get(self._replica_header, ""), 64)) or None
 
     def _relative(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._origin
@@ -284,13 +280,43 @@ class _TooLongError(Exception):
     pass
 
 
+class _Stream:
+    """Takes an event stream: every token has the time at which its bytes were read."""
+
+    __slots__ = ("_builder", "_parser", "_tokens")
+
+    def __init__(self, builder: AnswerBuilder, tokens: list[float]) -> None:
+        self._parser, self._builder, self._tokens = SseParser(), builder, tokens
+
+    def __call__(self, at: float, piece: bytes) -> None:
+        for data in self._parser.feed(piece):
+            if self._builder.chunk(data):
+                self._tokens.append(at)
+
+
+class _Whole:
+    """Takes a body that is not streamed, bounded. ``at``: when its latest piece was read."""
+
+    __slots__ = ("_body", "at")
+
+    def __init__(self, body: bytearray) -> None:
+        self._body = body
+        self.at: float | None = None
+
+    def __call__(self, at: float, piece: bytes) -> None:
+        self._body += piece
+        self.at = at
+        if len(self._body) > BODY_LIMIT:
+            raise _TooLongError(_TOO_LONG)
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The whole body, bounded."""
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
         if len(body) > BODY_LIMIT:
-            raise _TooLongError("the body is longer than 8 MiB")
+            raise _TooLongError(_TOO_LONG)
     return bytes(body)
 
 

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 
 from vqchaos.history.events import Request
+from vqchaos.load.alarm import Alarm
 from vqchaos.load.classify import OUR_ID
 from vqchaos.load.client import Client, Flight
 from vqchaos.load.plan import LoadPlan
@@ -64,7 +65,7 @@ class Generator:
         self._offsets = plan.arrive(seed)
         self._prompts = plan.ask(seed)
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None  # while running
         self._due = 0.0  # of the next request, while running
         self._offset = next(self._offsets)
         self._left = self._offset  # seconds until the next request, while paused
@@ -89,19 +90,20 @@ class Generator:
 
     @property
     def running(self) -> bool:
-        return self._timer is not None
+        return self._alarm is not None
 
     def resume(self) -> None:
         """Go on where ``pause`` stopped. Idempotent."""
-        if self._timer is None:
+        if self._alarm is None:
             self._due = self._loop.time() + self._left
-            self._timer = self._loop.call_at(self._due, self._fire)
+            self._alarm = Alarm(self._fire)
+            self._alarm.set(self._due)
 
     def pause(self) -> None:
         """No more arrivals; what is in flight goes on. Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._alarm is not None:
+            self._alarm.close()
+            self._alarm = None
             self._left = max(0.0, self._due - self._loop.time())
 
     async def quiet(self) -> None:
@@ -124,7 +126,8 @@ class Generator:
                 offset = next(self._offsets)
                 self._due += offset - self._offset
                 self._offset = offset
-            self._timer = self._loop.call_at(self._due, self._fire)
+            if self._alarm is not None:
+                self._alarm.set(self._due)
         except Exception as error:
             self._crashed(error)
 
