@@ -39,7 +39,8 @@ def parse_duration(value: object) -> float:
     order = ["h", "m", "s", "ms"]
     if sorted(units, key=order.index) != units or len(set(units)) != len(units):
         raise ValueError("a duration's units go from large to small, each once, such as 1m30s")
-    seconds = sum(float(number) * _DURATION_UNIT[unit] for number, unit in parts)
+    # To the nanosecond: 700 * 0.001 is a little more than 0.7.
+    seconds = round(sum(float(number) * _DURATION_UNIT[unit] for number, unit in parts), 9)
     if not math.isfinite(seconds):
         raise ValueError("a duration must be finite")
     return seconds

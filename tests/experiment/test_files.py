@@ -159,6 +159,17 @@ def test_a_folder_holds_experiments_and_other_files(tmp_path: Path) -> None:
     assert [Path(p.file).name for p in validate_files([tmp_path])] == ["c.yaml"]
 
 
+def test_a_fault_may_end_with_its_phase_also_where_floats_do_not_add_up(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    fault = "{type: latency, latency: 300ms, at: 100ms, for: %s}"
+    text = f"name: x\nphases: {{fault: 300ms}}\nfaults: [{fault}]\n"
+    path.write_text(text % "200ms", encoding="utf-8")
+    assert load_experiment(path).faults[0].for_ == 0.2
+    path.write_text(text % "201ms", encoding="utf-8")
+    with pytest.raises(InvalidFile, match="ends after the fault phase"):
+        load_experiment(path)
+
+
 @given(st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_taken_or_refused_in_good_order(data: bytes) -> None:

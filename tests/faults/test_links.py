@@ -16,9 +16,10 @@ from tests.faults.samples import ticket
 from vqchaos.errors import FaultError, StackError
 from vqchaos.faults import REGISTRY
 from vqchaos.faults._proxy import ProxyFault
-from vqchaos.faults.base import require_few
+from vqchaos.faults.base import Fault, require_few
 from vqchaos.stack.marked import MarkedToxic
 from vqchaos.stack.protocols import Capability, ProxyRef, Removal, Toxic
+from vqchaos.strategies import schedules
 
 KINDS: dict[str, dict[str, Any]] = {"latency": {"latency": "300ms"}, "proxy_down": {}}
 each_kind = pytest.mark.parametrize("kind", list(KINDS))
@@ -203,27 +204,18 @@ def test_a_mark_undoes_what_is_on_its_own_proxy() -> None:
         assert [state["proxies"] for state in states] == [["replica-2"]], kind
 
 
-SETTINGS: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.just({}),
-    st.fixed_dictionaries(
-        {"link": st.just("router-replica"), "replica": st.sampled_from([1, 2, "any", "all"])}
-    ),
-)
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
-    drawn=st.lists(st.tuples(st.sampled_from(sorted(KINDS)), SETTINGS), min_size=1, max_size=5),
+    drawn=schedules(KINDS, replicas=2, max_size=5),
     order=st.randoms(use_true_random=False),
 )
 def test_whatever_is_injected_and_in_whatever_order_it_is_reverted_all_is_as_before(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, Any]], order: Any
+    tmp_path_factory: pytest.TempPathFactory, drawn: list[Fault], order: Any
 ) -> None:
     world = FakeWorld(tmp_path_factory.mktemp("links") / "world")
     before = world.snapshot()
     done = []
-    for number, (kind, more) in enumerate(drawn, 1):
-        made = fault(kind, **more)
+    for number, made in enumerate(drawn, 1):
         with suppress(FaultError):  # what is off already cannot be switched off
             done.append((type(made), inject_blindly(world, made, number)))
     assert done
@@ -234,7 +226,7 @@ def test_whatever_is_injected_and_in_whatever_order_it_is_reverted_all_is_as_bef
     assert world.snapshot() == before
 
 
-def inject_blindly(world: FakeWorld, made: ProxyFault, number: int) -> dict[str, Any]:
+def inject_blindly(world: FakeWorld, made: Fault, number: int) -> dict[str, Any]:
     """Without a look at whether it was felt: another fault may have cut the way."""
     state = made.capture(world, ticket(number, seed=number))
     made.inject(world, state, lambda: None)

@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.fakes import FakeWorld
 from tests.runner.fake_stack import FakeStack
@@ -20,7 +23,7 @@ from vqchaos.errors import (
     UsageError,
 )
 from vqchaos.experiment.files import load_experiment
-from vqchaos.faults.base import Verification
+from vqchaos.faults.base import Fault, Verification
 from vqchaos.faults.latency import Latency
 from vqchaos.faults.proxy_down import ProxyDown
 from vqchaos.history.events import FaultReverted, FaultVerified, RunEnded
@@ -29,6 +32,7 @@ from vqchaos.ledger import Ledger
 from vqchaos.runner.by_hand import FaultHolder
 from vqchaos.runner.watchdog import NoGuard
 from vqchaos.stack.protocols import Capability, Toxic
+from vqchaos.strategies import faults
 
 LATE = Latency.model_validate({"type": "latency", "latency": "300ms"})
 
@@ -74,6 +78,21 @@ def test_two_at_once_are_reverted_from_the_inside_out(stack: FakeStack, tmp_path
             assert not stack.proxy.enabled()
         assert stack.proxy.enabled()
         assert toxics(stack) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(drawn=st.lists(faults(["latency", "proxy_down"]), min_size=1, max_size=4))
+def test_whatever_network_faults_are_held_at_once_nothing_is_left(
+    stack: FakeStack, tmp_path: Path, drawn: list[Fault]
+) -> None:
+    before = stack.world.snapshot()
+    with hold(stack, tmp_path / "runs") as chaos, ExitStack() as block:
+        for fault in drawn:
+            with suppress(FaultError):  # a proxy that is off already cannot be switched off
+                block.enter_context(chaos.inject(fault))
+        assert stack.world.snapshot() != before
+    assert stack.world.snapshot() == before
+    assert Ledger(stack.state_dir).in_force() == []
 
 
 def test_a_test_that_fails_leaves_nothing(stack: FakeStack, tmp_path: Path) -> None:

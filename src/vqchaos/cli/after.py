@@ -59,8 +59,8 @@ def report(
     ] = None,
 ) -> None:
     """Offline, from the verdict that the run has: `vqchaos judge --save` gives it another. A run
-    gets report.html, junit.xml, summary.md and metrics.prom; a set index.html, junit.xml and
-    summary.md."""
+    gets report.html, junit.xml, summary.md and metrics.prom; a set index.html,
+    junit.xml, summary.md and metrics.prom."""
     from vqchaos.cli.saved import render
 
     print(render(run, out))

@@ -61,7 +61,7 @@ def _times(experiment: Experiment) -> Iterator[Broken]:
                 f"faults[{index}].at: {format_duration(fault.at)} is not within the fault phase of "
                 f"{format_duration(limit)}",
             )
-        elif fault.for_ is not None and fault.at + fault.for_ > limit:
+        elif fault.for_ is not None and _sum(fault.at, fault.for_) > limit:
             yield (
                 (*path, "for"),
                 f"faults[{index}].for: ends after the fault phase of {format_duration(limit)}",
@@ -91,11 +91,16 @@ def _repeats(experiment: Experiment, index: int) -> Iterator[Broken]:
         problem = "a held fault that is repeated needs `for`, else its first time never ends"
     elif fault.for_ is not None and fault.for_ >= every:
         problem = f"must be longer than `for` ({format_duration(fault.for_)})"
-    elif fault.at + every >= experiment.phases.fault:
+    elif _sum(fault.at, every) >= experiment.phases.fault:
         limit = format_duration(experiment.phases.fault)
         problem = f"the fault phase of {limit} ends before the second time"
     if problem is not None:
         yield ("faults", index, "every"), f"{key}: {problem}"
+
+
+def _sum(one: float, other: float) -> float:
+    """To the nanosecond: 0.1 s and 0.2 s are 0.3 s, and not after their end."""
+    return round(one + other, 9)
 
 
 def _stop_rules(experiment: Experiment) -> Iterator[Broken]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqchaos.report.junit import junit
+from vqchaos.report.junit import junit, set_junit
 from vqchaos.report.markdown import run_summary, set_summary
-from vqchaos.report.prom import metrics
+from vqchaos.report.prom import metrics, set_metrics
 
 if TYPE_CHECKING:
     from vqchaos.report.html import Material
@@ -39,12 +39,12 @@ def write_run(folder: Path, verdict: Mapping[str, Any], run: RunView | None = No
 def write_set(
     folder: Path, summary: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]
 ) -> None:
-    """summary.json, junit.xml, summary.md and index.html of a set; ``verdicts`` in the order of
-    its runs."""
+    """summary.json, junit.xml, summary.md, metrics.prom and index.html of a set; ``verdicts`` in
+    the order of its runs."""
     _json(folder / "summary.json", summary)
-    skipped = summary.get("skipped", [])
-    _text(folder / "junit.xml", junit(verdicts, name=folder.name, skipped=skipped))
+    _text(folder / "junit.xml", set_junit(summary, verdicts, name=folder.name))
     _text(folder / "summary.md", set_summary(summary, verdicts))
+    _text(folder / "metrics.prom", set_metrics(summary, verdicts, name=folder.name))
     _text(folder / INDEX, set_index(folder, summary, verdicts))
 
 
@@ -89,7 +89,7 @@ def set_index(
 
 
 def _others(folder: Path, verdict: Mapping[str, Any]) -> None:
-    _text(folder / "junit.xml", junit([verdict], name=str(verdict["experiment"])))
+    _text(folder / "junit.xml", junit(verdict))
     _text(folder / "summary.md", run_summary(verdict))
     _text(folder / "metrics.prom", metrics(verdict))
 
