@@ -288,7 +288,7 @@ def _type(parameter: Any) -> str:
         return "flag"
     annotation = parameter.type_descriptor.annotation
     inner = next(iter(get_args(annotation)), annotation)
-    words = {str: "text", Path: "path", int: "integer", float: "number"}.get(inner, inner.__name__)
+    words = {str: "text", Path: "path", int: "integer", float: "number"}.get(inner, str(inner))
     if parameter.min is not None:
         words += f" >= {parameter.min}"
     if parameter.max is not None:
