@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import BaseModel
 from tools import reference
 
 from vqchaos.checks import REGISTRY as CHECKS
 from vqchaos.cli.app import known_commands
-from vqchaos.experiment.schema import KINDS
+from vqchaos.experiment.schema import KINDS, part_schema
 from vqchaos.faults import REGISTRY as FAULTS
 
 PAGES = reference.pages()
@@ -40,6 +41,22 @@ def test_a_page_that_says_something_else_is_found(
 )
 def test_everything_has_a_section(page: str, names: list[str]) -> None:
     assert set(names) <= set(re.findall(r"^## (.+)$", PAGES[page], re.MULTILINE))
+
+
+def test_two_parts_of_one_key_are_told_apart() -> None:
+    class Pause(BaseModel):
+        pause: str
+
+    class Act(BaseModel):
+        experiment: str
+
+    class Plan(BaseModel):
+        steps: list[Act | Pause]
+
+    text = "\n".join(reference._part("plan", part_schema(Plan)))
+    assert "### plan: steps\n" in text
+    assert "list of [steps](#plan-steps) or [Pause](#plan-steps-pause)" in text
+    assert "### plan: steps Pause\n" in text
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -79,7 +79,9 @@ def _faults() -> Iterator[str]:
             cls.summary,
             "",
             f"- **Family:** {cls.family}",
-            f"- **Kind:** {kind}" + (", acts on the next start of the server" * cls.startup),
+            f"- **Kind:** {kind}"
+            + ", acts on the next start of the server" * cls.startup
+            + ", injected while a request is streaming" * cls.cuts_streams,
             f"- **Needs:** {_needs(cls)}",
             f"- **A good stack:** {cls.graceful}",
             f"- **Undo:** {cls.undo}" + _limit(cls),
@@ -145,7 +147,7 @@ def _keys(model: type[BaseModel]) -> set[str]:
 
 def _files() -> Iterator[str]:
     yield from ("# Files", "", _MADE)
-    told = {kind: key for key, kind in FILE_KINDS.items()}
+    told = {kind.replace(" ", ""): key for key, kind in FILE_KINDS.items()}
     for kind in KINDS:
         schema = schema_of(kind)
         yield from (f"## {kind}", "")
@@ -186,7 +188,7 @@ def _part(title: str, schema: Schema, without: Iterable[str] = ()) -> Iterator[s
 
 def _labels(schema: Schema, definitions: Mapping[str, Schema]) -> dict[str, str]:
     """What each part that is reached is called here: by the key that holds it and, of several
-    there, by its own ``type`` or ``kind``."""
+    there, by its own ``type`` or ``kind``, else by the name that its model has."""
     found: dict[str, str] = {}
     waiting = [*schema["properties"].items(), ("", schema.get("anyOf", []))]
     while waiting:
@@ -198,7 +200,8 @@ def _labels(schema: Schema, definitions: Mapping[str, Schema]) -> dict[str, str]
             own = [
                 properties[k]["const"] for k in ("type", "kind") if "const" in properties.get(k, {})
             ]
-            found[name] = " ".join(filter(None, [key, *own]))
+            label = " ".join(filter(None, [key, *own]))
+            found[name] = f"{label} {name}" if label in found.values() else label
             if _page_of(name) is None:
                 waiting += properties.items()
     return found
