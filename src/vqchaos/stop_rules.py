@@ -11,10 +11,12 @@ from vqchaos.units import Duration, Share, format_duration, format_share
 
 
 class StopRule(Settings):
-    """``workload``: of which one; null = all together. ``for``: over how long it is looked at."""
+    """What every rule has."""
 
-    workload: str | None = None
-    for_: Annotated[Duration, Field(alias="for", gt=0)] = 5.0
+    workload: str | None = Field(default=None, description="null: all of them together")
+    for_: Annotated[
+        Duration, Field(alias="for", gt=0, description="Over how long it is looked at")
+    ] = 5.0
 
     @property
     def whose(self) -> str:
@@ -25,7 +27,7 @@ class StopAvailability(StopRule):
     """The share of requests that were answered well. No answer at all while some wait is 0."""
 
     type: Literal["availability"]
-    below: Share
+    below: Share = Field(description="A share under this ends the run")
 
     def describe(self) -> str:
         limit, span = format_share(self.below), format_duration(self.for_)
@@ -36,7 +38,7 @@ class StopTtft(StopRule):
     """The median time to the first token of the requests that were answered well."""
 
     type: Literal["ttft"]
-    above: Annotated[Duration, Field(gt=0)]
+    above: Annotated[Duration, Field(gt=0, description="A median over this ends the run")]
 
     def describe(self) -> str:
         limit, span = format_duration(self.above), format_duration(self.for_)

@@ -22,6 +22,9 @@ _SIZE_UNIT = {
     **{f"{p}iB": 1024**n for n, p in enumerate("KMGT", 1)},
 }
 DURATION_PATTERN = r"^(\d+(\.\d+)?(ms|h|m|s))+$"
+SIZE_PATTERN = r"^\d+(\.\d+)?\s*[KMGT]?i?B$"
+RATE_PATTERN = r"^\d+(\.\d+)?\s*[KMGT]?i?B/s$"
+SHARE_PATTERN = r"^\d+(\.\d+)?%$"
 
 
 def parse_duration(value: object) -> float:
@@ -132,13 +135,13 @@ Size = Annotated[
     int,
     BeforeValidator(parse_size),
     PlainSerializer(lambda size: f"{size}B", return_type=str, when_used="json"),
-    _text(r"^\d+(\.\d+)?\s*[KMGT]?i?B$", "8GiB"),
+    _text(SIZE_PATTERN, "8GiB"),
 ]
 Rate = Annotated[
     int,
     BeforeValidator(parse_rate),
     PlainSerializer(lambda rate: f"{rate}B/s", return_type=str, when_used="json"),
-    _text(r"^\d+(\.\d+)?\s*[KMGT]?i?B/s$", "10KB/s"),
+    _text(RATE_PATTERN, "10KB/s"),
 ]
 Share = Annotated[
     float,
@@ -146,7 +149,7 @@ Share = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d+(\.\d+)?%$"},
+                {"type": "string", "pattern": SHARE_PATTERN},
                 {"type": "number", "minimum": 0, "maximum": 1},
             ],
             "examples": ["99%"],

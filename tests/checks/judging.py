@@ -12,4 +12,7 @@ from vqchaos.view import RunView
 def result(world: World, check: dict[str, Any], **changes: Any) -> Result:
     """The result of the check as the YAML has it."""
     made = experiment(checks=[check], **changes)
-    return made.checks[0].judge(RunView(world.build(), made))
+    asked = made.checks[0]
+    found = asked.judge(RunView(world.build(), made))
+    assert found.unit in asked.units  # what docs/reference/checks.md says of it
+    return found

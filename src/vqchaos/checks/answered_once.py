@@ -16,6 +16,8 @@ class AnsweredOnce(Check):
     a stream: another id, a second [DONE] or finish reason, text or events after those."""
 
     summary: ClassVar[str] = "no stream holds parts of two answers"
+    observes: ClassVar[str] = "how many streams held parts of two answers"
+    units: ClassVar[tuple[str, ...]] = ("count",)
 
     type: Literal["answered_once"] = "answered_once"
     phase: Phase | Literal["all"] = Field(default="all", description="all: the whole run")

@@ -18,6 +18,8 @@ class Availability(Check):
     answered: one that nobody answered is nobody's."""
 
     summary: ClassVar[str] = "the share of requests that ended ok, by phase"
+    observes: ClassVar[str] = "the share of requests that ended ok"
+    units: ClassVar[tuple[str, ...]] = ("share",)
 
     type: Literal["availability"] = "availability"
     min: Share = Field(description="The least share of ok that passes")

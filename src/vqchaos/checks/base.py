@@ -28,12 +28,15 @@ def worst(verdicts: list[Verdict]) -> Verdict:
 
 
 class Known(BaseModel):
-    """A failure that the team accepts until a date; see the design."""
+    """A failure that the team accepts until a date: it reads as a pass and stays a finding. A pass
+    is then a fail, so that `known` is taken out when the cause is mended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    why: str
-    until: Annotated[date, Field(strict=False)]
+    why: str = Field(description="What is known, for reports")
+    until: Annotated[date, Field(strict=False)] = Field(
+        description="YYYY-MM-DD; from the day after, it fails again"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,17 @@ class Result:
 
 
 class Check(BaseModel):
-    """Base of all check settings; one subclass a file, registered in ``checks/__init__``."""
+    """Base of all check settings; one subclass a file, registered in ``checks/__init__``.
+
+    Class facts, for the catalogue: ``summary`` — what it judges; ``observes`` — what its result's
+    ``observed`` is, and ``units`` in which units that may be (empty: it says so in words).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
 
     summary: ClassVar[str]
+    observes: ClassVar[str]
+    units: ClassVar[tuple[str, ...]]
 
     type: str
     name: str | None = Field(default=None, description="How reports call it; default its type")

@@ -23,10 +23,14 @@ class Canary(Check):
     sees a silent corruption."""
 
     summary: ClassVar[str] = "answers to known questions are unchanged, token by token"
+    observes: ClassVar[str] = "unchanged, changed, unanswered or garbage"
+    units: ClassVar[tuple[str, ...]] = ("",)
 
     type: Literal["canary"] = "canary"
     moment: Moment | None = Field(default=None, description="fault, final or load; null: all")
-    expect: Literal["unchanged", "changed"] = "unchanged"
+    expect: Literal["unchanged", "changed"] = Field(
+        default="unchanged", description="changed: passes if the canary sees a difference"
+    )
     against: Literal["baseline", "golden"] | None = Field(
         default=None, description="null: whichever references there are"
     )

@@ -25,6 +25,8 @@ class HealthTruthful(Check):
     """Both directions, asked on the same path as health. A lie longer than ``within`` fails."""
 
     summary: ClassVar[str] = "health says 200 when and only when tokens are served"
+    observes: ClassVar[str] = "the longest time that health lied"
+    units: ClassVar[tuple[str, ...]] = ("s",)
 
     type: Literal["health_truthful"] = "health_truthful"
     within: Duration = Field(default=5.0, description="The longest lie that passes")

@@ -21,15 +21,20 @@ class LatencyRatio(Check):
     ``max``, the best for ``min``."""
 
     summary: ClassVar[str] = "first token, token gaps or whole answers against the baseline"
+    observes: ClassVar[str] = "the phase's time over the baseline's"
+    units: ClassVar[tuple[str, ...]] = ("ratio",)
 
     type: Literal["latency_ratio"] = "latency_ratio"
-    metric: Literal["ttft", "itl", "e2e"] = "ttft"
-    quantile: Literal["p50", "p95"] = "p95"
+    metric: Literal["ttft", "itl", "e2e"] = Field(
+        default="ttft",
+        description="First token (ttft), gap between tokens (itl), whole answer (e2e)",
+    )
+    quantile: Literal["p50", "p95"] = Field(default="p95", description="Of that time")
     max: Annotated[float | None, Field(gt=0, description="The highest ratio that passes")] = None
     min: Annotated[
         float | None, Field(gt=0, description="The lowest: proves that the fault was felt")
     ] = None
-    phase: Phase = "fault"
+    phase: Phase = Field(default="fault", description="Which phase is compared with the baseline")
     workload: str | None = Field(default=None, description="null: each of them")
     replica: ReplicaName | None = Field(
         default=None, description=f"{OF_REPLICA}, against its own baseline"

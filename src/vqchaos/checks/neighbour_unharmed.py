@@ -23,6 +23,10 @@ class NeighbourUnharmed(Check):
     it lost elsewhere: a workload on an ``endpoint`` of the neighbour sees the neighbour alone."""
 
     summary: ClassVar[str] = "an untouched replica or workload serves on, as fast as before"
+    observes: ClassVar[str] = (
+        "the share of requests that ended ok, and the first token's time over the baseline's"
+    )
+    units: ClassVar[tuple[str, ...]] = ("",)
     phase: ClassVar[Phase] = "fault"
 
     type: Literal["neighbour_unharmed"] = "neighbour_unharmed"

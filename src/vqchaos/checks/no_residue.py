@@ -19,6 +19,8 @@ class NoResidue(Check):
     """Looked for when the run was over, before vqchaos removed it."""
 
     summary: ClassVar[str] = "no orphaned process, shared memory or socket of the stack is left"
+    observes: ClassVar[str] = "how many things of the stack were left behind"
+    units: ClassVar[tuple[str, ...]] = ("count",)
 
     type: Literal["no_residue"] = "no_residue"
     accept: dict[Kind, Annotated[int, Field(ge=1)]] = Field(

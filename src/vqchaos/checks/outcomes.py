@@ -32,6 +32,10 @@ class Outcomes(Check):
     """Exactly one of ``allow``, ``forbid`` and ``share``."""
 
     summary: ClassVar[str] = "what requests may, must not, or must mostly end in, by phase"
+    observes: ClassVar[str] = (
+        "how many requests ended in each outcome that counts here; with `share`, their share"
+    )
+    units: ClassVar[tuple[str, ...]] = ("", "count", "share")
 
     type: Literal["outcomes"] = "outcomes"
     phase: Phase | Literal["all"] = Field(default="fault", description="all: the whole run")

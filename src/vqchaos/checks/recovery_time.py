@@ -17,6 +17,8 @@ class RecoveryTime(Check):
     """Never recovered within the time watched: fail if that was longer than ``max``."""
 
     summary: ClassVar[str] = "recovered within a time, from the last revert or injection"
+    observes: ClassVar[str] = "the recovery time; of a run that did not recover, the time watched"
+    units: ClassVar[tuple[str, ...]] = ("s",)
 
     type: Literal["recovery_time"] = "recovery_time"
     max: Duration = Field(description="The longest recovery that passes")

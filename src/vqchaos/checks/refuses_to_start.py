@@ -19,6 +19,8 @@ class RefusesToStart(Check):
     summary: ClassVar[str] = (
         "a broken start exits in time, non-zero, names the cause, leaves nothing"
     )
+    observes: ClassVar[str] = "the slowest refusal, from the launch of the process to its exit"
+    units: ClassVar[tuple[str, ...]] = ("s",)
 
     type: Literal["refuses_to_start"] = "refuses_to_start"
     within: Duration = Field(description="From the launch of the process to its exit")

@@ -16,6 +16,8 @@ class Restarts(Check):
     start-up fault is under the restart policy instead of a single attempt."""
 
     summary: ClassVar[str] = "how often the server was started again after the first injection"
+    observes: ClassVar[str] = "how many processes of the server started"
+    units: ClassVar[tuple[str, ...]] = ("count",)
 
     type: Literal["restarts"] = "restarts"
     max: Annotated[int | None, Field(ge=0, description="More is a crash loop")] = None

@@ -21,6 +21,8 @@ class Rotation(Check):
     history has no such event, from the last revert: the reason says which."""
 
     summary: ClassVar[str] = "how soon the router takes a replica out, and back in"
+    observes: ClassVar[str] = "how long until each replica was out, and back"
+    units: ClassVar[tuple[str, ...]] = ("",)
 
     type: Literal["rotation"] = "rotation"
     replica: ReplicaName | None = Field(

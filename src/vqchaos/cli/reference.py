@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from vqchaos.checks import Check
+
 NAME = Annotated[str | None, typer.Argument(help="One of them, with all its settings.")]
 
 
@@ -39,7 +41,8 @@ def faults(name: NAME = None, as_json: bool = JSON_OPTION) -> None:
         "a good stack": cls.graceful,
         "kind": ("held until reverted" if cls.held else "instant")
         + (", acts on the next start of the server" if cls.startup else ""),
-        "needs": ", ".join(sorted(cls.needs)) or "nothing",
+        "needs": ", ".join(f"{n} ({n.what})" for n in sorted(cls.needs)) or "nothing",
+        "undo": cls.undo,
     }
     _detail(name, cls, facts, as_json)
 
@@ -53,7 +56,15 @@ def checks(name: NAME = None, as_json: bool = JSON_OPTION) -> None:
         _list(rows, PLANNED, as_json)
         return
     cls = _pick(name, REGISTRY, PLANNED, "check")
-    _detail(name, cls, {"what it judges": cls.summary}, as_json)
+    _detail(name, cls, _of_a_check(cls), as_json)
+
+
+def _of_a_check(cls: type[Check]) -> dict[str, str]:
+    return {
+        "what it judges": cls.summary,
+        "what it observes": cls.observes,
+        "unit": " or ".join(unit or "in words" for unit in cls.units),
+    }
 
 
 def schema(
@@ -102,19 +113,20 @@ def _list(rows: list[tuple[str, str, str]], planned: frozenset[str], as_json: bo
 
 
 def _detail(name: str, cls: type[BaseModel], facts: dict[str, str], as_json: bool) -> None:
+    from vqchaos.experiment.schema import part_schema
+    from vqchaos.experiment.settings import settings_of
+
+    schema = part_schema(cls)
     settings = [
-        {
-            "name": field.alias or key,
-            "default": "required" if field.is_required() else _default(field.default),
-            "description": field.description or "",
-        }
-        for key, field in cls.model_fields.items()
-        if key != "type"
+        {"name": s.key, "type": s.kind, "default": s.default, "description": s.meaning}
+        for s in settings_of(schema, str.lower, cls)
+        if s.key != "type"
     ]
     if as_json:
         print(json.dumps({"name": name, **facts, "settings": settings}))
         return
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     out.print(name, style="bold", markup=False)
@@ -122,12 +134,8 @@ def _detail(name: str, cls: type[BaseModel], facts: dict[str, str], as_json: boo
     for key, value in facts.items():
         head.add_row(key, value)
     out.print(head)
-    table = Table("setting", "default", "meaning", box=None, pad_edge=False)
+    table = Table("setting", "type", "default", "meaning", box=None, pad_edge=False)
     for item in settings:
-        table.add_row(item["name"], item["default"], item["description"])
+        table.add_row(*map(Text, item.values()))
     out.print()
     out.print(table, markup=False)
-
-
-def _default(value: object) -> str:
-    return "none" if value is None else str(value)

@@ -22,7 +22,9 @@ class Verdicts(Rule):
     """Every run passes; of the experiments that are named, or of all. A void run is unknown."""
 
     type: Literal["verdicts"]
-    experiments: Annotated[list[Name], Field(min_length=1)] | None = None
+    experiments: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        default=None, description="By name; null: all"
+    )
 
 
 class RecoveryLimit(Rule):
@@ -30,10 +32,12 @@ class RecoveryLimit(Rule):
     (which says how sure that is), or the worst. A run that did not recover counts as longer."""
 
     type: Literal["recovery_time"]
-    experiment: Name
-    median: Duration | None = None
-    upper: Duration | None = Field(default=None, description="Of the median's 95 % interval")
-    worst: Duration | None = None
+    experiment: Name = Field(description="By name")
+    median: Duration | None = Field(default=None, description="The longest median that passes")
+    upper: Duration | None = Field(
+        default=None, description="The same, of the upper end of its 95 % interval"
+    )
+    worst: Duration | None = Field(default=None, description="The same, of the slowest run")
 
     @model_validator(mode="after")
     def _a_limit(self) -> Self:
@@ -43,27 +47,28 @@ class RecoveryLimit(Rule):
 
 
 class Skipped(Rule):
-    """What the stack could not do: at most so many experiments."""
+    """Few enough experiments were skipped for what the stack cannot do."""
 
     type: Literal["skipped"]
-    max: Annotated[int, Field(ge=0)] = 0
+    max: Annotated[int, Field(ge=0, description="At most so many")] = 0
 
 
 class Valid(Rule):
-    """At least so many valid runs of each experiment."""
+    """Enough runs of each experiment are valid."""
 
     type: Literal["valid"]
-    min: Annotated[int, Field(ge=1)]
+    min: Annotated[int, Field(ge=1, description="At least so many")]
 
 
 class Regression(Rule):
-    """`vqchaos compare` against a set that was kept: ``base`` is its folder, from the gate's file.
-    ``max``: how much slower is accepted, a share or a time."""
+    """`vqchaos compare` against a set that was kept."""
 
     type: Literal["regression"]
-    base: str
-    max: str = "10%"
-    max_drop: str = "5%"
+    base: str = Field(description="The kept set's folder, from the gate file's")
+    max: str = Field(default="10%", description="How much slower is accepted: a share or a time")
+    max_drop: str = Field(
+        default="5%", description="How much availability may be lost under the fault, in points"
+    )
 
     @field_validator("max")
     @classmethod
@@ -85,13 +90,17 @@ RULES: tuple[type[Rule], ...] = (Verdicts, RecoveryLimit, Skipped, Valid, Regres
 
 
 class Gate(Settings):
-    """One gate file. ``on_fail: stop`` ends the set after the first run that fails."""
+    """One gate file: rules over a set of runs."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
-    name: Name = "gate"
-    title: str = ""
-    on_fail: Literal["continue", "stop"] = "continue"
-    rules: Annotated[list[AnyRule], Field(min_length=1)]
+    version: Annotated[int, Field(ge=1, le=1, description="Of the file format")] = 1
+    name: Name = Field(default="gate", description="How summaries call it")
+    title: str = Field(default="", description="One line for summaries")
+    on_fail: Literal["continue", "stop"] = Field(
+        default="continue", description="stop: the set ends after the first run that fails"
+    )
+    rules: Annotated[list[AnyRule], Field(min_length=1)] = Field(
+        description="All must hold; they alone decide"
+    )
 
     def base_of(self, rule: Regression, file: Path) -> Path:
         """A relative folder is one beside the gate's file."""

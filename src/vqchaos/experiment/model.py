@@ -14,7 +14,9 @@ from vqchaos.scenario import Scenario
 class Experiment(Scenario):
     """One experiment file."""
 
-    checks: list[AnyCheck] = Field(default_factory=list)
+    checks: list[AnyCheck] = Field(
+        default_factory=list, description="What is judged; the worst of them is the verdict"
+    )
 
     def resolved(self) -> dict[str, Any]:
         """For experiment.yaml: every default filled in; a valid experiment file again."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import SchemaSerializer, core_schema
 
 from vqchaos import checks, faults
 from vqchaos.errors import UsageError
@@ -14,6 +16,22 @@ from vqchaos.stack.config import AttachStackFile, DockerStackFile, LocalStackFil
 
 KINDS = ("experiment", "stack", "gate")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _AsInFiles(GenerateJsonSchema):
+    """A default as a file would have it, ``20s``: pydantic's is the number that the model holds."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        made = super().default_schema(schema)
+        if type(made.get("default")) in (int, float):
+            written = SchemaSerializer(schema["schema"]).to_python(made["default"], mode="json")
+            made["default"] = written if isinstance(written, str) else made["default"]
+        return made
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        """What is empty by default is so here too."""
+        factory: Any = schema.get("default_factory")
+        return factory() if factory in (dict, list) else super().get_default_value(schema)
 
 
 def schema_of(kind: str) -> dict[str, Any]:
@@ -37,8 +55,13 @@ def schema_of(kind: str) -> dict[str, Any]:
     return {"$schema": _DIALECT, **schema, "$defs": definitions}
 
 
+def part_schema(cls: type[BaseModel]) -> dict[str, Any]:
+    """The schema of one part of a file, such as a fault, with its own ``$defs``."""
+    return cls.model_json_schema(by_alias=True, mode="validation", schema_generator=_AsInFiles)
+
+
 def _flat(cls: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
-    schema = cls.model_json_schema(by_alias=True, mode="validation")
+    schema = part_schema(cls)
     definitions.update(schema.pop("$defs", {}))
     return schema
 

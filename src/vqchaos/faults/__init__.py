@@ -62,7 +62,7 @@ def _discover() -> dict[str, type[Fault]]:
             name = _name_of(cls)
             if name is None or cls.__module__ != loaded.__name__:
                 continue
-            for fact in ("summary", "graceful", "family", "needs", "held"):
+            for fact in ("summary", "graceful", "undo", "family", "needs", "held"):
                 if not hasattr(cls, fact):
                     raise TypeError(f"fault {name}: no `{fact}` in {cls.__module__}")
             if name in registry:

@@ -97,7 +97,8 @@ class Fault(BaseModel):
 
     Class facts: ``held`` — stays until reverted (latency) or instant (a kill); ``startup`` — acts
     on the next start of the server; ``needs`` — capabilities; ``summary`` — one line for the
-    catalogue; ``graceful`` — what a good stack does under it; ``cuts_streams`` — instant harm to
+    catalogue; ``graceful`` — what a good stack does under it; ``undo`` — what the revert
+    does, for the plan and the catalogue; ``cuts_streams`` — instant harm to
     live requests, so the runner waits for one to be streaming before it injects.
     """
 
@@ -110,6 +111,7 @@ class Fault(BaseModel):
     needs: ClassVar[frozenset[Capability]]
     summary: ClassVar[str]
     graceful: ClassVar[str]
+    undo: ClassVar[str]
     revert_timeout: ClassVar[float] = 30.0
 
     type: str

@@ -41,6 +41,7 @@ class Command(Fault):
     needs: ClassVar[frozenset[Capability]] = frozenset({Capability.HOST})
     summary: ClassVar[str] = "Runs your own inject, verify and revert commands."
     graceful: ClassVar[str] = "As the hypothesis of the experiment says."
+    undo: ClassVar[str] = "the command `revert`, after what `inject` left running was ended"
     revert_timeout: ClassVar[float] = 660.0  # the command's own timeout is the tighter one
 
     type: Literal["command"]

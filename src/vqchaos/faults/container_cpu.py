@@ -35,6 +35,7 @@ class ContainerCpu(ContainerFault):
         "Answers are slower and none fails, or load is shed; health does not call it dead; speed "
         "is back when the CPUs are."
     )
+    undo: ClassVar[str] = "the limit that it had, or none"
 
     type: Literal["container_cpu"]
     cpus: Annotated[float, Field(ge=0.01)] = Field(
@@ -44,7 +45,7 @@ class ContainerCpu(ContainerFault):
     def plan(self, world: World) -> list[str]:
         return [
             *(f"limit {name} to {self.cpus:g} CPUs" for name in self.targets(world)),
-            "undo: the limit that it had, or none",
+            f"undo: {self.undo}",
         ]
 
     def look(self, world: World, ref: ContainerRef, ticket: Ticket) -> State:

@@ -34,6 +34,7 @@ class ContainerDisconnect(ContainerFault):
         "A router notices in bounded time and sends requests elsewhere; nothing hangs, and the "
         "container serves again when it is back."
     )
+    undo: ClassVar[str] = "connect it again, with its aliases and fixed addresses"
 
     type: Literal["container_disconnect"]
     network: str | None = Field(
@@ -43,7 +44,7 @@ class ContainerDisconnect(ContainerFault):
     def plan(self, world: World) -> list[str]:
         return [
             *(f"take {name} off {self._which()}" for name in self.targets(world)),
-            "undo: connect it again, with its aliases and fixed addresses",
+            f"undo: {self.undo}",
         ]
 
     def _which(self) -> str:

@@ -31,6 +31,9 @@ class ContainerKill(ContainerFault):
         "Requests in flight fail at once, a router sends new ones elsewhere, and the restart "
         "policy brings the container back."
     )
+    undo: ClassVar[str] = (
+        "none; its restart policy brings it back, if it has one (after `via: docker` nothing does)"
+    )
 
     type: Literal["container_kill"]
     via: Literal["crash", "docker"] = Field(

@@ -54,6 +54,7 @@ class ContainerMemory(ContainerFault):
         "Requests in flight fail at once, the container ends instead of living on without its "
         "engine, the restart policy brings it back, and its neighbours are unharmed."
     )
+    undo: ClassVar[str] = "the limit that it had, or none, and the end of what fills it"
 
     type: Literal["container_memory"]
     margin: Annotated[Size, Field(ge=_LEAST)] = Field(
@@ -69,7 +70,7 @@ class ContainerMemory(ContainerFault):
                 f"lower the memory limit of {name} to what it uses plus {room}, and fill that"
                 for name in self.targets(world)
             ),
-            "undo: the limit that it had, or none, and the end of what fills it",
+            f"undo: {self.undo}",
         ]
 
     def look(self, world: World, ref: ContainerRef, ticket: Ticket) -> State:

@@ -19,13 +19,14 @@ class ContainerPause(ContainerFault):
         "A router gives up on it in bounded time, clients get an error and do not hang, and "
         "service goes on when the container does."
     )
+    undo: ClassVar[str] = "unpause that very container"
 
     type: Literal["container_pause"]
 
     def plan(self, world: World) -> list[str]:
         return [
             *(f"docker pause {name}" for name in self.targets(world)),
-            "undo: unpause that very container",
+            f"undo: {self.undo}",
         ]
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:

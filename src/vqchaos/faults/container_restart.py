@@ -23,6 +23,7 @@ class ContainerRestart(ContainerFault):
         "Requests in flight end or are retried elsewhere, and health stays false until the model "
         "is loaded."
     )
+    undo: ClassVar[str] = "none; it is started again as part of it"
 
     type: Literal["container_restart"]
     grace: Duration = Field(default=10.0, description="From SIGTERM to SIGKILL, whole seconds")
@@ -31,7 +32,7 @@ class ContainerRestart(ContainerFault):
         after = format_duration(self.grace)
         return [
             *(f"docker restart {name}, SIGKILL after {after}" for name in self.targets(world)),
-            "undo: none; it is started again as part of it",
+            f"undo: {self.undo}",
         ]
 
     def inject(self, world: World, state: State, effect: Callable[[], None]) -> None:

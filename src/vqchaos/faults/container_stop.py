@@ -38,6 +38,7 @@ class ContainerStop(ContainerFault):
         "Requests in flight end in good order, new ones go elsewhere or are refused at once, and "
         "service is back when the model is loaded."
     )
+    undo: ClassVar[str] = "start that very container"
 
     type: Literal["container_stop"]
     grace: Duration = Field(default=_GRACE, description="From SIGTERM to SIGKILL, whole seconds")
@@ -46,7 +47,7 @@ class ContainerStop(ContainerFault):
         after = format_duration(self.grace)
         return [
             *(f"docker stop {name}, SIGKILL after {after}" for name in self.targets(world)),
-            "undo: start that very container",
+            f"undo: {self.undo}",
         ]
 
     def look(self, world: World, ref: ContainerRef, ticket: Ticket) -> State:

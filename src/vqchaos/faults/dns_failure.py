@@ -31,6 +31,7 @@ class DnsFailure(ContainerFault):
         "What is connected goes on, look-ups fail in bounded time instead of hanging, and names "
         "are found again as soon as they can be."
     )
+    undo: ClassVar[str] = "write the text that it had"
 
     type: Literal["dns_failure"]
     how: Literal["refused", "silent"] = Field(
@@ -42,7 +43,7 @@ class DnsFailure(ContainerFault):
         server = _NAMESERVERS[self.how]
         return [
             *(f"point {_FILE} of {name} at {server}" for name in self.targets(world)),
-            "undo: write the text that it had",
+            f"undo: {self.undo}",
         ]
 
     def look(self, world: World, ref: ContainerRef, ticket: Ticket) -> State:

@@ -18,11 +18,15 @@ class External(Fault):
     needs: ClassVar[frozenset[Capability]] = frozenset()
     summary: ClassVar[str] = "Somebody else breaks the stack during the fault phase."
     graceful: ClassVar[str] = "As the hypothesis of the experiment says."
+    undo: ClassVar[str] = "yours"
 
     type: Literal["external"]
 
     def plan(self, world: World) -> list[str]:
-        return ["inject nothing: break the stack yourself during the fault phase", "undo: yours"]
+        return [
+            "inject nothing: break the stack yourself during the fault phase",
+            f"undo: {self.undo}",
+        ]
 
     def capture(self, world: World, ticket: Ticket) -> State:
         return {"token": ticket.token}

@@ -20,6 +20,7 @@ class Latency(ProxyFault):
 
     summary: ClassVar[str] = "Delays what passes the proxy on the way to the server or a replica."
     graceful: ClassVar[str] = "Answers come later by about the delay; none fails."
+    undo: ClassVar[str] = "remove that toxic, no other"
 
     type: Literal["latency"]
     latency: Duration = Field(description="The delay of each chunk, whole milliseconds")
@@ -41,7 +42,7 @@ class Latency(ProxyFault):
         delay = format_duration(self.latency)
         return [
             f"add a toxic: {delay} on the {self.stream}{self._place(world, ' of')}",
-            "undo: remove that toxic, no other",
+            f"undo: {self.undo}",
         ]
 
     def capture(self, world: World, ticket: Ticket) -> State:

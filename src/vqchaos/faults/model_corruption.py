@@ -45,6 +45,7 @@ class ModelCorruption(StartupFault):
     graceful: ClassVar[str] = (
         "Broken files are refused fast, by name. Flipped bits load in silence: a canary sees them."
     )
+    undo: ClassVar[str] = "end that attempt, start the server clean, remove the copy"
 
     type: Literal["model_corruption"]
     mode: Mode = Field(description="truncate, header, config, tokenizer, bit_flip, exponent_flip")
@@ -81,7 +82,7 @@ class ModelCorruption(StartupFault):
             f"copy {changed}, link the rest, damage the copy ({self.mode})",
             f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             "start it on the copy",
-            "undo: end that attempt, start the server clean, remove the copy",
+            f"undo: {self.undo}",
         ]
 
     def _changed(self, original: Path) -> list[Path]:

@@ -29,6 +29,7 @@ class OversizedModel(StartupFault):
     graceful: ClassVar[str] = (
         "The server exits in bounded time, not 0, says that memory ran out, and frees all of it."
     )
+    undo: ClassVar[str] = "end that attempt, start the server clean, remove the model's folder"
     causes: ClassVar[tuple[str, ...]] = (
         r"can't allocate memory",
         r"out of memory",
@@ -68,7 +69,7 @@ class OversizedModel(StartupFault):
         return [
             f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             f"start it with a model of at least {size} under the limit of {format_size(limit)}",
-            "undo: end that attempt, start the server clean, remove the model's folder",
+            f"undo: {self.undo}",
         ]
 
     def before(self, world: World, ticket: Ticket) -> State:

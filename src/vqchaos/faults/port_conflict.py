@@ -32,6 +32,7 @@ class PortConflict(StartupFault):
     graceful: ClassVar[str] = (
         "The server exits within seconds, not 0, names the address in use, and leaves no process."
     )
+    undo: ClassVar[str] = "end that program, start the server clean"
     causes: ClassVar[tuple[str, ...]] = (r"address already in use", r"Errno 98")
 
     type: Literal["port_conflict"]
@@ -41,7 +42,7 @@ class PortConflict(StartupFault):
         return [
             f"drain, then stop {self.whom} (SIGTERM, SIGKILL to its group after 15 s)",
             f"take {host}:{port} with a program of ours, start the server",
-            "undo: end that program, start the server clean",
+            f"undo: {self.undo}",
         ]
 
     def before(self, world: World, ticket: Ticket) -> State:

@@ -31,12 +31,13 @@ class ProcessKill(ProcessFault):
         "Requests in flight fail at once, health says so, a supervisor starts a new server, and "
         "nothing of the old one stays."
     )
+    undo: ClassVar[str] = "none; the stack brings itself back"
 
     type: Literal["process_kill"]
 
     def plan(self, world: World) -> list[str]:
         kills = [f"SIGKILL to {target}" for target in self.targets(world)]
-        return [*kills, "undo: none; the stack brings itself back"]
+        return [*kills, f"undo: {self.undo}"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
         return {

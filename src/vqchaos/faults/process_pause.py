@@ -31,12 +31,13 @@ class ProcessPause(ProcessFault):
         "Health stops saying 200, clients get an error in bounded time, and service goes on when "
         "the process does."
     )
+    undo: ClassVar[str] = "SIGCONT to that very process"
 
     type: Literal["process_pause"]
 
     def plan(self, world: World) -> list[str]:
         stops = [f"SIGSTOP to {target}" for target in self.targets(world)]
-        return [*stops, "undo: SIGCONT to that very process"]
+        return [*stops, f"undo: {self.undo}"]
 
     def capture(self, world: World, ticket: Ticket) -> State:
         refs = resolve(world, self.target, ticket.seed)

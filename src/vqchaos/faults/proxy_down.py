@@ -27,6 +27,7 @@ class ProxyDown(ProxyFault):
     cuts_streams: ClassVar[bool] = True
     summary: ClassVar[str] = "Closes the proxy: live connections are cut, new ones refused."
     graceful: ClassVar[str] = "Clients are refused at once, none hangs; all is well right after."
+    undo: ClassVar[str] = "enable it again, remove the mark"
 
     type: Literal["proxy_down"]
 
@@ -34,7 +35,7 @@ class ProxyDown(ProxyFault):
         _require_on(world, self._planned(world))
         return [
             f"mark the proxy{self._place(world, ':')}, and disable it",
-            "undo: enable it again, remove the mark",
+            f"undo: {self.undo}",
         ]
 
     def capture(self, world: World, ticket: Ticket) -> State:

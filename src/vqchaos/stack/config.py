@@ -38,9 +38,8 @@ def _without_user(url: object) -> object:
     return url
 
 
-Url = Annotated[
-    str, BeforeValidator(_without_user), Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
-]
+URL_PATTERN = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
+Url = Annotated[str, Field(pattern=URL_PATTERN), BeforeValidator(_without_user)]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 EndpointName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -75,43 +74,66 @@ class Settings(BaseModel):
 
 
 class EngineSettings(Settings):
-    """How the server is run. ``command`` null = the managed engine environment; else what comes
-    before the model's arguments, such as ``[vllm, serve]``."""
+    """How the server is run."""
 
-    command: Annotated[Words, Field(min_length=1)] | None = None
-    args: Words = Field(default_factory=list)
-    env: Variables = Field(default_factory=dict)
+    command: Annotated[Words, Field(min_length=1)] | None = Field(
+        default=None,
+        description="What comes before the model's arguments, such as [vllm, serve]; null: a "
+        "`vllm` on PATH if the host has a GPU, else an environment that vqchaos makes",
+    )
+    args: Words = Field(
+        default_factory=list, description="Passed as they are written; one text is split"
+    )
+    env: Variables = Field(default_factory=dict, description="Variables for the server alone")
 
 
 class RestartSettings(Settings):
-    """``limit`` counts failed starts in a row: the server exited before its port was open.
-    ``backoff`` doubles with each of them, up to a minute."""
+    """What happens when the server ends by itself."""
 
-    policy: Literal["always", "on-failure", "never"] = "always"
-    backoff: _Pause = 1.0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 10
+    policy: Literal["always", "on-failure", "never"] = Field(
+        default="always", description="Whether it is started again (vLLM exits 0 in a crash too)"
+    )
+    backoff: _Pause = Field(
+        default=1.0, description="The wait; doubles with each failed start, up to a minute"
+    )
+    limit: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="Failed starts in a row: the server ended before its port was open"
+    )
 
 
 class LocalStackFile(Settings):
     """vLLM and Toxiproxy as processes of this machine, kept alive by a supervisor of ours."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
-    name: StackName
-    kind: Literal["local"]
-    environment: Environment = "test"
-    model: Annotated[str, Field(min_length=1)] = "demo"
-    served_model_name: Annotated[str, Field(min_length=1)] = "qwen3"
-    engine: EngineSettings = EngineSettings()
-    restart: RestartSettings = RestartSettings()
-    memory_limit: _Limit | None = 8 * 1024**3
+    version: Annotated[int, Field(ge=1, le=1, description="Of the file format")] = 1
+    name: StackName = Field(description="How commands and reports call it")
+    kind: Literal["local"] = Field(description="vqchaos runs it on this machine")
+    environment: Environment = Field(
+        default="test", description="production: needs `--yes` and `allow:`"
+    )
+    model: Annotated[str, Field(min_length=1)] = Field(
+        default="demo", description="demo, a folder (from this file's), or a hub name"
+    )
+    served_model_name: Annotated[str, Field(min_length=1)] = Field(
+        default="qwen3", description="The name in requests"
+    )
+    engine: EngineSettings = Field(default=EngineSettings(), description="How the server is run")
+    restart: RestartSettings = Field(
+        default=RestartSettings(), description="What happens when the server ends by itself"
+    )
+    memory_limit: _Limit | None = Field(
+        default=8 * 1024**3,
+        description="RLIMIT_DATA of each process of the server; null: none, and no oversized_model",
+    )
 
 
 class ProcessSettings(Settings):
     """How the server's process is found afresh each time; exactly one of them."""
 
-    listens: Annotated[int, Field(ge=1, le=65535)] | None = None
-    systemd: str | None = None
-    pid_file: str | None = None
+    listens: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="The port that it has open"
+    )
+    systemd: str | None = Field(default=None, description="Its unit")
+    pid_file: str | None = Field(default=None, description="A file with its PID")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ProcessSettings:
@@ -137,34 +159,56 @@ class LinkSettings(Settings):
     """The Toxiproxy proxies on each link. Replicas are counted in the order of ``router-replica``,
     which should be that of the services."""
 
-    client_router: ProxyName | None = Field(default=None, alias="client-router")
-    router_replica: ProxyNames | None = Field(default=None, alias="router-replica")
+    client_router: ProxyName | None = Field(
+        default=None, alias="client-router", description="The one that clients go through"
+    )
+    router_replica: ProxyNames | None = Field(
+        default=None, alias="router-replica", description="One before each replica, in order"
+    )
 
 
 class ReachedStackFile(Settings):
-    """What a stack that is reached by URLs has in common. ``url`` is where clients go, ``model``
-    the served name; ``direct_url`` is the server or router behind the Toxiproxy;
-    ``replica_header`` the response header in which a router says which replica answered.
-    ``links`` says more of that Toxiproxy: which of its proxies lead to the replicas.
-    ``router_stats`` is where HAProxy gives its statistics as CSV (``…/stats;csv``).
-    ``endpoints`` are further URLs that a workload may go to, by name."""
+    """What a stack that is reached by URLs has in common."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
-    name: StackName
-    url: Url
-    model: Annotated[str, Field(min_length=1)]
-    direct_url: Url | None = None
-    health_url: Url | None = None
-    metrics_url: Url | None = None
-    proxy_api: Url | None = None
-    proxy_name: ProxyName | None = None
-    links: LinkSettings = LinkSettings()
-    api_key_env: str | None = None
-    headers_env: dict[str, str] = Field(default_factory=dict)
-    ca_file: str | None = None
-    replica_header: HeaderName | None = None
-    router_stats: Url | None = None
-    endpoints: dict[EndpointName, Url] = Field(default_factory=dict)
+    version: Annotated[int, Field(ge=1, le=1, description="Of the file format")] = 1
+    name: StackName = Field(description="How commands and reports call it")
+    url: Url = Field(description="Where clients go")
+    model: Annotated[str, Field(min_length=1)] = Field(description="The name in requests")
+    direct_url: Url | None = Field(
+        default=None, description="The server or the router, without a Toxiproxy; null: `url`"
+    )
+    health_url: Url | None = Field(default=None, description="null: `direct_url`/health")
+    metrics_url: Url | None = Field(default=None, description="null: `direct_url`/metrics")
+    proxy_api: Url | None = Field(
+        default=None,
+        description="The API of the Toxiproxy that clients go through; with `proxy_name`",
+    )
+    proxy_name: ProxyName | None = Field(default=None, description="Its proxy that `url` leads to")
+    links: LinkSettings = Field(
+        default=LinkSettings(), description="More proxies of that Toxiproxy"
+    )
+    api_key_env: str | None = Field(
+        default=None,
+        description="The variable that holds the API key; sent as a bearer token, in no artifact",
+    )
+    headers_env: dict[str, str] = Field(
+        default_factory=dict,
+        description="Further headers: each name with the variable that holds its value",
+    )
+    ca_file: str | None = Field(
+        default=None, description="Certificates to trust, from this file's folder"
+    )
+    replica_header: HeaderName | None = Field(
+        default=None,
+        description="The response header in which a router says which replica answered",
+    )
+    router_stats: Url | None = Field(
+        default=None,
+        description="HAProxy's statistics as CSV (…/stats;csv): which replicas are in rotation",
+    )
+    endpoints: dict[EndpointName, Url] = Field(
+        default_factory=dict, description="Further URLs that a workload may go to, by name"
+    )
 
     @model_validator(mode="after")
     def _proxy_is_whole(self) -> Self:
@@ -187,10 +231,16 @@ class ReachedStackFile(Settings):
 class AttachStackFile(ReachedStackFile):
     """A server that somebody else runs. Each key given unlocks the faults that need it."""
 
-    kind: Literal["attach"]
-    environment: Environment
-    process: ProcessSettings | None = None
-    restart_command: Annotated[Words, Field(min_length=1)] | None = None
+    kind: Literal["attach"] = Field(description="somebody else runs it")
+    environment: Environment = Field(description="production: needs `--yes` and `allow:`")
+    process: ProcessSettings | None = Field(
+        default=None,
+        description="How the server's process is found; read, and not used in this version",
+    )
+    restart_command: Annotated[Words, Field(min_length=1)] | None = Field(
+        default=None,
+        description="How the server is started again; read, and not used in this version",
+    )
 
 
 ServiceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -210,26 +260,36 @@ PathNames = Annotated[
 class ServiceSettings(Settings):
     """Which of the project's services play which role. Replicas are counted in this order."""
 
-    server: ServiceNames
-    router: ServiceNames | None = None
-    proxy: ServiceNames | None = None
+    server: ServiceNames = Field(description="vLLM's, one or more")
+    router: ServiceNames | None = Field(default=None, description="What spreads requests over them")
+    proxy: ServiceNames | None = Field(default=None, description="Toxiproxy")
 
     def by_role(self) -> dict[str, list[str]]:
         return {role: names for role, names in self if names is not None}
 
 
 class DockerStackFile(ReachedStackFile):
-    """A Compose project. With ``compose``, the paths of its files, vqchaos brings it up and down;
-    without, somebody else does. ``env`` and ``env_file`` fill Compose's variables."""
+    """A Compose project: its containers are what faults may touch."""
 
-    kind: Literal["docker"]
-    environment: Environment | None = None
-    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    services: ServiceSettings
-    compose: PathNames | None = None
-    profiles: list[str] = Field(default_factory=list)
-    env: Variables = Field(default_factory=dict)
-    env_file: str | None = None
+    kind: Literal["docker"] = Field(description="containers of a Compose project")
+    environment: Environment | None = Field(
+        default=None,
+        description="null: test, if the daemon is here; production: needs `--yes` and `allow:`",
+    )
+    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = Field(
+        description="Compose's project name"
+    )
+    services: ServiceSettings = Field(description="Which services play which role")
+    compose: PathNames | None = Field(
+        default=None,
+        description="Its files, from this file's folder, for `up` and `down`; null: somebody else "
+        "brings it up",
+    )
+    profiles: list[str] = Field(default_factory=list, description="Compose's profiles")
+    env: Variables = Field(default_factory=dict, description="Compose's variables")
+    env_file: str | None = Field(
+        default=None, description="A file of them, from this file's folder"
+    )
 
 
 AnyStackFile = LocalStackFile | AttachStackFile | DockerStackFile

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from vqchaos.clock import Clock
 
@@ -21,16 +21,24 @@ if TYPE_CHECKING:
 
 
 class Capability(StrEnum):
-    """What a fault may need of a stack."""
+    """What a fault may need of a stack; ``what`` says it in words."""
 
-    PROXY = "proxy"  # a Toxiproxy that clients go through
-    PROCESSES = "processes"  # find and signal the stack's processes
-    STARTUP = "startup"  # stop the server and start it otherwise
-    MODEL_FILES = "model_files"  # read the model's files
-    MEMORY_LIMIT = "memory_limit"  # a limit that protects the host from the server
-    HOST = "host"  # run commands on this machine
-    CONTAINERS = "containers"  # find, stop, pause and limit the stack's containers
-    REPLICA_LINKS = "replica_links"  # a proxy of that Toxiproxy between the router and each replica
+    what: str
+
+    def __new__(cls, value: str, what: str) -> Self:
+        """A plain text, as StrEnum's, with its words."""
+        made = str.__new__(cls, value)
+        made._value_, made.what = value, what
+        return made
+
+    PROXY = "proxy", "a Toxiproxy that clients go through"
+    PROCESSES = "processes", "the stack's processes can be found and signalled"
+    STARTUP = "startup", "the server can be stopped and started otherwise"
+    MODEL_FILES = "model_files", "the model's files can be read"
+    MEMORY_LIMIT = "memory_limit", "a limit protects the host from the server"
+    HOST = "host", "commands can be run on this machine"
+    CONTAINERS = "containers", "the stack's containers can be found, stopped, paused and limited"
+    REPLICA_LINKS = "replica_links", "that Toxiproxy is also between the router and each replica"
 
 
 @dataclass(frozen=True, slots=True)
