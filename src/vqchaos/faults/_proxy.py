@@ -85,16 +85,11 @@ class ProxyFault(Fault):
         found = self._matching(world)
         if self._which == "any" and self.link == "router-replica":
             found = [random.Random(seed).choice(found)]
-        for ref in found:
-            require_there(world, ref)
-        return found
+        return require_there(world, found)
 
     def _planned(self, world: World) -> list[ProxyRef]:
         """All that it may hit; each of them exists."""
-        found = self._matching(world)
-        for ref in found:
-            require_there(world, ref)
-        return found
+        return require_there(world, self._matching(world))
 
     def _place(self, world: World, before: str) -> str:
         """For a line of the plan: on which proxies, where there is a choice."""
@@ -104,11 +99,13 @@ class ProxyFault(Fault):
         return f"{before} one of {names}" if self._which == "any" else f"{before} {names}"
 
 
-def require_there(world: World, ref: ProxyRef) -> None:
-    """Raises FaultError if Toxiproxy does not have this proxy."""
-    if not world.proxy_called(ref.name).exists():
-        what = "the proxy" if ref.replica is None else f"the proxy {ref.name}"
-        raise FaultError(f"{what} is not there", hint="bring the stack up: `vqchaos up`")
+def require_there(world: World, refs: list[ProxyRef]) -> list[ProxyRef]:
+    """The same ones. Raises FaultError if Toxiproxy does not have one of them."""
+    for ref in refs:
+        if not world.proxy_called(ref.name).exists():
+            what = "the proxy" if ref.replica is None else f"the proxy {ref.name}"
+            raise FaultError(f"{what} is not there", hint="bring the stack up: `vqchaos up`")
+    return refs
 
 
 def proxies(world: World, state: State) -> list[ProxyControl]:
