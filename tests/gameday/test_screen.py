@@ -47,9 +47,8 @@ def play(day: Day, script: Script, size: tuple[int, int] = (80, 24)) -> GameDayA
 
 def lines_of(app: GameDayApp) -> list[str]:
     """What the terminal would show."""
-    width, height = app.size
     strips = app.screen._compositor.render_strips(app.size)
-    return ["".join(segment.text for segment in strip) for strip in strips][:height]
+    return ["".join(segment.text for segment in strip) for strip in strips]
 
 
 def shown(pilot: Pilot[None]) -> str:

@@ -192,7 +192,7 @@ def test_to_end_while_a_step_runs_aborts_it_first(day: Day) -> None:
     day.inject()
     day.session.end()
     assert day.hands.did[-1] == "abort"
-    assert not day.session.over
+    assert day.session.state == "reverting"
     day.undo()
     day.aborted()
     assert day.session.over

@@ -212,12 +212,7 @@ def charts(live: Live, width: int) -> list[Text]:
     rows = (
         ("ok", bars(oks, 1.0), "-" if last_ok is None else f"{last_ok:.0%}", "green"),
         ("errors/s", bars(errors), f"{errors[-1]:.1f}" if errors else "-", "red"),
-        (
-            "1st token",
-            bars(ttfts),
-            "-" if last_ttft is None else format_duration(last_ttft),
-            "cyan",
-        ),
+        ("1st token", bars(ttfts), first, "cyan"),
     )
     return [
         Text.assemble((f"{name:<{_LABEL}}", "bold"), (line.rjust(room), style), f" {value:>7}")
