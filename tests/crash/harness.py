@@ -107,7 +107,7 @@ def victim(
         text=True,
         pass_fds=(says, hears),
         start_new_session=True,
-        preexec_fn=None if terminal is None else _take_terminal,  # noqa: PLW1509 (one ioctl)
+        preexec_fn=None if terminal is None else take_terminal,  # noqa: PLW1509 (one ioctl)
         env={**os.environ, **(env or {}), "CRASH_VICTIM": str(out)},
     )
     for fd in (says, hears):
@@ -126,7 +126,7 @@ def victim(
             assert wait_until(lambda: not _runs(dog), PATIENCE, RealClock()), "the watchdog stays"
 
 
-def _take_terminal() -> None:
+def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

@@ -97,7 +97,7 @@ def test_the_shipped_stack_is_in_order() -> None:
         ("kind: local\nname: x\nmemory_limt: 8GiB\n", "did you mean 'memory_limit'?"),
         ("kind: local\nname: x\nmemory_limit: 8\n", "expected a size"),
         ("kind: attach\nname: x\nmodel: m\n", "'url' is missing"),
-        ("steps: []\n", "not in this version"),
+        ("space: {}\n", "not in this version"),
     ],
 )
 def test_stacks_and_other_kinds(tmp_path: Path, text: str, said: str) -> None:

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import Exit, TyperException
 from typer.main import get_command
 
-from vqchaos.cli import after, comparing, experiments, reference, stack, stopping
+from vqchaos.cli import after, comparing, experiments, gameday, reference, stack, stopping
 from vqchaos.cli.common import say, show_bug, show_error
 from vqchaos.cli.overview import GROUPS
 from vqchaos.cli.terminal import outlive_the_terminal
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Chaos and fault injection for LLM serving.",
 )
-for module in (stack, experiments, stopping, after, comparing, reference):
+for module in (stack, experiments, gameday, stopping, after, comparing, reference):
     module.register(app)
 
 

@@ -23,6 +23,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Experiments",
         (
             ("run", "Run experiments: files or folders, in order."),
+            ("gameday", "A guided session over a plan: people confirm each step, one key aborts."),
             ("plan", "Each step with its undo, resolved on the live stack; touches nothing."),
             ("validate", "Check files strictly; every error at once, with its place."),
             ("abort", "Stop the live run from any terminal: it reverts and ends."),

@@ -68,7 +68,7 @@ def _of_a_check(cls: type[Check]) -> dict[str, str]:
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="experiment, stack or gate")] = "experiment",
+    kind: Annotated[str, typer.Argument(help="experiment, stack, gate or gameday")] = "experiment",
 ) -> None:
     """JSON Schema (draft 2020-12) on stdout. In an editor with the YAML language server, put
     `# yaml-language-server: $schema=experiment.schema.json` on top of a file."""

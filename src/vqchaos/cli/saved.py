@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ def render(folder: Path, out: Path | None) -> Path:
         how = _set
     elif (folder / "history.jsonl").is_file():
         how = _run
+    elif (folder / "minutes.jsonl").is_file():
+        how = _killed_gameday
     else:
         raise UsageError(
             f"{folder}: neither a run's folder (no history.jsonl) nor a set's (no summary.json)",
@@ -53,12 +56,27 @@ def _set(folder: Path, out: Path | None) -> Path:
     from vqchaos.report.files import render_set
 
     summary = _load(folder / "summary.json", _SET, None)
+    return render_set(folder, summary, verdicts_of(folder, summary), out)
+
+
+def verdicts_of(folder: Path, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The verdicts of a set's runs, in their order. Raises UsageError."""
     hint = "a set's runs lie beside its folder: move them together"
-    verdicts = [
+    return [
         _load(folder.resolve().parent / Path(str(item["dir"])).name / "verdict.json", _RUN, hint)
         for item in summary["runs"]
     ]
-    return render_set(folder, summary, verdicts, out)
+
+
+def _killed_gameday(folder: Path, out: Path | None) -> Path:
+    """Of a session that never came to its summary: that is made now."""
+    from vqchaos.gameday.closing import close_killed
+
+    try:
+        close_killed(folder)
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(f"{folder}: a run of this game day cannot be read: {error}") from error
+    return _set(folder, out)
 
 
 def _load(path: Path, keys: frozenset[str], hint: str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vqchaos import __version__
 from vqchaos.errors import InvalidFile, Problem
+from vqchaos.experiment.gameday import GameDay
 from vqchaos.experiment.gate import Gate
 from vqchaos.experiment.model import Experiment
 from vqchaos.experiment.problems import to_problems
@@ -88,6 +89,24 @@ def _gate(document: Document) -> Gate:
     return gate
 
 
+def load_gameday(path: Path) -> GameDay:
+    """Raises InvalidFile with every problem of the file; its experiments are not looked at."""
+    document = load(path)
+    if "steps" not in document.value:
+        raise InvalidFile([document.problem((), "not a game day: the key `steps` is missing")])
+    return _gameday(document)
+
+
+def _gameday(document: Document) -> GameDay:
+    try:
+        plan = GameDay.model_validate(document.value)
+    except ValidationError as error:
+        found = to_problems(error, document, GameDay)
+        raise InvalidFile(sorted(document.problems + found)) from None
+    _raise(document.problems)
+    return plan
+
+
 def load_stack(path: Path, sets: Sequence[str] = ()) -> AnyStackFile:
     """Raises InvalidFile with every problem of the file."""
     document = load(path)
@@ -131,8 +150,26 @@ def load_any(path: Path) -> Any:
         return _stack(document)
     if kind == "gate":
         return _gate(document)
+    if kind == "game day":
+        return _with_experiments(path, document)
     message = f"a {kind}: not in this version ({__version__})"
     raise InvalidFile([document.problem((), message)])
+
+
+def _with_experiments(path: Path, document: Document) -> GameDay:
+    """A plan is in order only if the experiments that it names are."""
+    plan = _gameday(document)
+    problems: list[Problem] = []
+    for number, step in enumerate(plan.steps):
+        if step.experiment is None:
+            continue
+        try:
+            load_experiment(step.file(path), step.set_)
+        except InvalidFile as error:
+            place = ("steps", number, "set" if step.set_ else "experiment")
+            problems += [document.problem(place, str(problem)) for problem in error.problems]
+    _raise(problems)
+    return plan
 
 
 def find_experiments(folder: Path) -> tuple[list[Path], list[Path]]:

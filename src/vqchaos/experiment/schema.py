@@ -10,11 +10,12 @@ from pydantic_core import SchemaSerializer, core_schema
 
 from vqchaos import checks, faults
 from vqchaos.errors import UsageError
+from vqchaos.experiment.gameday import GameDay
 from vqchaos.experiment.gate import Gate
 from vqchaos.experiment.model import Experiment
 from vqchaos.stack.config import AttachStackFile, DockerStackFile, LocalStackFile
 
-KINDS = ("experiment", "stack", "gate")
+KINDS = ("experiment", "stack", "gate", "gameday")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -45,6 +46,8 @@ def schema_of(kind: str) -> dict[str, Any]:
         schema: dict[str, Any] = {"title": "A stack of vqchaos", "anyOf": members}
     elif kind == "gate":
         schema = {**_flat(Gate, definitions), "title": "A gate of vqchaos"}
+    elif kind == "gameday":
+        schema = {**_flat(GameDay, definitions), "title": "A game day of vqchaos"}
     else:
         schema = _flat(Experiment, definitions)
         schema["title"] = "An experiment of vqchaos"

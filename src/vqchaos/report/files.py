@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqchaos.report.junit import junit, set_junit
 from vqchaos.report.markdown import run_summary, set_summary
+from vqchaos.report.minutes import minutes_markdown
 from vqchaos.report.prom import metrics, set_metrics
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ def write_run(folder: Path, verdict: Mapping[str, Any], run: RunView | None = No
 def write_set(
     folder: Path, summary: Mapping[str, Any], verdicts: Sequence[Mapping[str, Any]]
 ) -> None:
-    """summary.json, junit.xml, summary.md, metrics.prom and index.html of a set; ``verdicts`` in
-    the order of its runs."""
+    """summary.json, junit.xml, summary.md, metrics.prom and index.html of a set, of a game day
+    minutes.md too; ``verdicts`` in the order of its runs."""
     _json(folder / "summary.json", summary)
     _text(folder / "junit.xml", set_junit(summary, verdicts, name=folder.name))
     _text(folder / "summary.md", set_summary(summary, verdicts))
     _text(folder / "metrics.prom", set_metrics(summary, verdicts, name=folder.name))
+    if "gameday" in summary:
+        _text(folder / "minutes.md", minutes_markdown(summary["gameday"]))
     _text(folder / INDEX, set_index(folder, summary, verdicts))
 
 

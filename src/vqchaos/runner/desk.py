@@ -31,13 +31,23 @@ class Desk:
             case other:
                 return {"ok": False, "error": f"unknown request {other!r}"}
 
+    def note(self, text: str, at: float | None = None) -> bool:
+        """What a person said, now or at that monotonic second; False if no run takes it."""
+        run = self.run
+        rec = run.recorder if run is not None else None
+        if rec is None:
+            return False
+        t = rec.t() if at is None else max(0.0, at - rec.origin)
+        rec.emit(Note(t=t, text=one_line(text, _TEXT), source="person"))
+        return True
+
     def _mark(self, text: str, *, now: bool) -> dict[str, Any]:
         run = self.run
         rec = run.recorder if run is not None else None
         if run is None or rec is None:
             return {"ok": False, "error": "no run is being made at this moment"}
         if not now:
-            rec.emit(Note(t=rec.t(), text=text, source="person"))
+            self.note(text)
             rec.progress.said(f"mark: {text}", rec.t())
             return {"ok": True, "run": run.folder.name, "t": rec.t()}
         faults = [f for f in run.experiment.faults if f.type == "external"]

@@ -68,6 +68,7 @@ class Options:
 
     keep_residue: bool = False
     golden: Path | None = None  # reference answers of the canary, resolved
+    listener: Callable[[Event], None] | None = None  # hears each event; must not raise or wait
 
 
 @dataclass
@@ -94,6 +95,8 @@ class Run:
         write_experiment(self.folder, self.experiment)
         write_json(self.folder / "stack.json", self.stack.describe())
         rec = Recorder(self.folder / "history.jsonl", self.clock, self.interrupts, self.progress)
+        if self.options.listener is not None:
+            rec.listeners.append(self.options.listener)
         self.recorder = rec
         self.watchdog.run_begins(self.folder, self._longest())
         self._started = self.clock.wall()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from vqchaos.experiment.gate import Gate
 from vqchaos.experiment.model import Experiment
 from vqchaos.faults.base import Fault
 from vqchaos.gate import judge_gate
+from vqchaos.history.events import Event
 from vqchaos.judge import judge_folder, judge_set
 from vqchaos.ledger import Ledger
 from vqchaos.observer.config import url_of
@@ -96,6 +98,7 @@ class SetOptions:
     label: str | None = None
     watchdog: bool = True
     gate: tuple[Gate, Path] | None = None  # and its file
+    listener: Callable[[Event], None] | None = None  # hears each event of each run
 
 
 def lacking(fault: Fault, stack: Stack) -> list[str]:
@@ -179,12 +182,7 @@ class SetRunner:
         result = SetResult()
         run, result.skipped = sort_out(planned, self._stack, self._options)
         repeats = [(p, n) for p in run for n in range(self._repeats(p.experiment))]
-        folder = self._stack.state_dir
-        with (
-            stack_lock(folder, self._what(planned), self._clock, patience=patience_of(folder)),
-            listening(folder, self._desk),
-        ):
-            refuse_if_blocked(folder, self._clock)
+        with self._holding(self._what(planned)):
             try:
                 with self._guard() as self._watchdog:
                     self._all(repeats, result)
@@ -193,16 +191,31 @@ class SetRunner:
             except VqchaosError as error:
                 result.error = error
             except OSError as error:  # a full disk, a folder that is gone
-                where = f"{error.filename}: " if error.filename else ""
-                text = f"{where}{error.strerror}"
-                if Ledger(folder).in_force():
-                    text += "; the ledger could not be brought up to date"
-                    result.error = UncleanError(text, hint="make room, then `vqchaos heal`")
-                else:
-                    hint = "make room, or name another folder with --out"
-                    result.error = VqchaosError(text, hint=hint)
+                result.error = of_the_disk(error, self._stack)
         self._summarise(result, min_valid=_min_valid(run))
         return result
+
+    @contextmanager
+    def session(self, what: str) -> Iterator[None]:
+        """The stack is ours while the block lasts, over several calls of ``one``: its lock, the
+        requests of other terminals, a watchdog. Raises StackLocked."""
+        with self._holding(what), self._guard() as self._watchdog:
+            yield
+
+    @contextmanager
+    def _holding(self, what: str) -> Iterator[None]:
+        folder = self._stack.state_dir
+        with (
+            stack_lock(folder, what, self._clock, patience=patience_of(folder)),
+            listening(folder, self._desk),
+        ):
+            refuse_if_blocked(folder, self._clock)
+            yield
+
+    def note(self, text: str, at: float | None = None) -> bool:
+        """Into the history of the run that is being made: what a person said, and at which
+        monotonic second. False if there is none."""
+        return self._desk.note(text, at)
 
     def _guard(self) -> Watchdog | NoGuard:
         """Whoever reverts if this process cannot; none for a stack that another process could not
@@ -216,7 +229,7 @@ class SetRunner:
         try:
             for number, (plan, _) in enumerate(repeats, 1):
                 self._interrupts.check()
-                done = self._one(plan, number, len(repeats))
+                done = self.one(plan, number, len(repeats), self._interrupts)
                 result.runs.append(done)
                 if done.verdict["exit_code"] == ExitCode.UNCLEAN or self._stops(done):
                     break
@@ -235,7 +248,9 @@ class SetRunner:
         names = ", ".join(p.experiment.name for p in planned[:3])
         return f"a run of {names}" + (" …" if len(planned) > 3 else "")
 
-    def _one(self, plan: Planned, number: int, of: int) -> Done:
+    def one(self, plan: Planned, number: int, of: int, interrupts: Interrupts) -> Done:
+        """One run. ``interrupts`` end this one alone. Raises VqchaosError where it cannot begin,
+        OSError where its folder cannot be written."""
         experiment = plan.experiment
         require_clean(self._stack, self._clock, self._progress.said)
         seed = experiment.seed if experiment.seed is not None else secrets.randbelow(2**31)
@@ -248,13 +263,19 @@ class SetRunner:
             folder=folder,
             seed=seed,
             progress=self._progress,
-            interrupts=self._interrupts,
-            options=Options(keep_residue=self._options.keep_residue, golden=plan.golden),
+            interrupts=interrupts,
+            options=Options(
+                keep_residue=self._options.keep_residue,
+                golden=plan.golden,
+                listener=self._options.listener,
+            ),
             watchdog=self._watchdog,
         )
         self._desk.run = run
-        run.execute()
-        self._desk.run = None
+        try:
+            run.execute()
+        finally:
+            self._desk.run = None
         if run.error is not None:
             logs = folder / "logs"
             logs.mkdir(exist_ok=True)
@@ -305,6 +326,16 @@ class SetRunner:
         if not result.runs:
             found["verdict"] = worst_verdict([found["verdict"], "unknown"])
         return [CODES[found["verdict"]], *(c for c in own if c is ExitCode.UNCLEAN or c > 128)]
+
+
+def of_the_disk(error: OSError, stack: Stack) -> VqchaosError:
+    """A file could not be written; unclean if the ledger is not up to date."""
+    where = f"{error.filename}: " if error.filename else ""
+    text = f"{where}{error.strerror}"
+    if Ledger(stack.state_dir).in_force():
+        text += "; the ledger could not be brought up to date"
+        return UncleanError(text, hint="make room, then `vqchaos heal`")
+    return VqchaosError(text, hint="make room, or name another folder with --out")
 
 
 def _min_valid(run: Sequence[Planned]) -> int | None:

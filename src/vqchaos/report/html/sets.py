@@ -9,6 +9,7 @@ from vqchaos.checks.base import SEVERITY
 from vqchaos.faults import REGISTRY
 from vqchaos.report.html.data import recovery_time
 from vqchaos.report.markdown import not_passed
+from vqchaos.report.minutes import clock, seconds
 from vqchaos.report.spread import set_recovery
 from vqchaos.report.words import MARKS
 from vqchaos.units import format_duration
@@ -47,10 +48,24 @@ def set_data(
         "card": card(verdicts) if several else {"properties": [], "rows": []},
         "spreads": spreads(verdicts, summary),
         "skipped": summary.get("skipped", []),
+        "gameday": _gameday(summary.get("gameday")),
         "stacks": sorted({str(v["stack"]) for v in verdicts}),
         "started": verdicts[0].get("started_wall") if verdicts else None,
         "version": str(verdicts[0].get("vqchaos_version", "")) if verdicts else "",
     }
+
+
+def _gameday(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The minutes with their times as text."""
+    if not found:
+        return None
+    times = ("by_people", "by_probe", "by_clients", "recovered", "reverted_after")
+    rows = [
+        {**row, **{key: seconds(row.get(key)) for key in times}, "at": clock(row.get("wall"))}
+        for row in found.get("rows", [])
+    ]
+    log = [{**item, "at": clock(item.get("wall"))} for item in found.get("log", [])]
+    return {**found, "rows": rows, "log": log}
 
 
 def family(verdict: Verdict) -> str:

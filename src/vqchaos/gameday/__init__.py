@@ -1,0 +1,1 @@
+"""A game day: people, a plan of experiments, one key that reverts."""

@@ -1,0 +1,80 @@
+"""Who makes the runs of a step: a thread beside the screen's, with interrupts of its own, so that
+an aborted step does not end the day."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Sequence
+
+from vqchaos.errors import ExitCode, Interrupted, VqchaosError
+from vqchaos.gameday.feed import Feed, StepOver
+from vqchaos.runner.interrupts import Interrupts
+from vqchaos.runner.sets import Planned, SetRunner, of_the_disk
+from vqchaos.stack.protocols import Stack
+
+
+class Runs:
+    """Implements ``session.Hands``. ``plans``: for each step its experiment and how often, or None
+    for a pause."""
+
+    def __init__(
+        self,
+        runner: SetRunner,
+        stack: Stack,
+        plans: Sequence[tuple[Planned, int] | None],
+        feed: Feed,
+    ) -> None:
+        self.bug: BaseException | None = None  # an error of vqchaos itself
+        self._runner = runner
+        self._stack = stack
+        self._plans = plans
+        self._feed = feed
+        self._interrupts = Interrupts()
+        self._thread: threading.Thread | None = None
+
+    def start(self, step: int) -> None:
+        found = self._plans[step]
+        assert found is not None
+        self._interrupts = Interrupts()
+        self._thread = threading.Thread(
+            target=self._work, args=(*found, self._interrupts), name="gameday-runs", daemon=True
+        )
+        self._thread.start()
+
+    def abort(self) -> None:
+        self.stop(signal.SIGINT, "aborted by a key")
+
+    def stop(self, signum: int, why: str) -> None:
+        """As ``abort``, by a signal. From any thread, and from a signal's handler."""
+        if self._interrupts.first is None:
+            self._interrupts.why = why
+        self._interrupts.receive(signum)
+
+    def note(self, text: str, at: float | None = None) -> bool:
+        return self._runner.note(text, at)
+
+    def join(self) -> None:
+        """Until the runs have ended: after an abort that is the undo and its proof."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self, plan: Planned, repeats: int, interrupts: Interrupts) -> None:
+        error: VqchaosError | None = None
+        try:
+            for number in range(1, repeats + 1):
+                interrupts.check()
+                done = self._runner.one(plan, number, repeats, interrupts)
+                if done.verdict["exit_code"] == ExitCode.UNCLEAN:
+                    break
+        except Interrupted:
+            pass
+        except VqchaosError as caught:
+            error = caught
+        except OSError as caught:
+            error = of_the_disk(caught, self._stack)
+        except BaseException as caught:
+            self.bug = caught
+            error = VqchaosError(f"an error of vqchaos itself: {type(caught).__name__}: {caught}")
+        finally:
+            self._feed.put(StepOver(error))

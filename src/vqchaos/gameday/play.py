@@ -1,0 +1,192 @@
+"""One game day from its plan to its report: everything is loaded and looked at before the first
+step, and everything is reverted whatever becomes of the screen."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqchaos import __version__
+from vqchaos.clock import Clock
+from vqchaos.errors import ExitCode, StackUnhealthy, UsageError, VqchaosError, worst
+from vqchaos.experiment.gameday import GameDay
+from vqchaos.gameday.closing import close, summarise
+from vqchaos.gameday.feed import Feed, RunOver
+from vqchaos.gameday.hands import Runs
+from vqchaos.gameday.minutes import Minutes
+from vqchaos.gameday.session import Session, StepFacts
+from vqchaos.ledger import Ledger
+from vqchaos.runner.folder import make_folder
+from vqchaos.runner.interrupts import Interrupts
+from vqchaos.runner.sets import Planned, SetOptions, SetRunner, sort_out
+from vqchaos.runner.sweep import require_clean
+from vqchaos.stack.protocols import Stack
+from vqchaos.stack.status import answer_token
+
+_TOKEN = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plan with its experiments; a pause has None."""
+
+    day: GameDay
+    planned: Sequence[Planned | None]
+
+
+@dataclass
+class Played:
+    """What a game day came to."""
+
+    folder: Path
+    summary: dict[str, Any]
+    exit_code: ExitCode
+    error: VqchaosError | None = None
+
+
+class Table:
+    """Where screen and runs meet: the screen calls ``pull`` before each thing it does."""
+
+    def __init__(self, session: Session, feed: Feed, outer: Interrupts) -> None:
+        self.session = session
+        self.runs: list[tuple[str, dict[str, Any]]] = []
+        self._feed = feed
+        self._outer = outer
+
+    def pull(self) -> None:
+        """What the runs told since the last time goes into the session; then a signal, if one
+        came."""
+        for item in self._feed.drain():
+            if isinstance(item, RunOver):
+                self.runs.append((item.folder.name, item.verdict))
+            self.session.hear(item)
+        if self._outer.first is not None:
+            self.session.stopped(self._outer.first, self.why)
+
+    @property
+    def why(self) -> str:
+        if self._outer.why or self._outer.first is None:
+            return self._outer.why
+        return f"interrupted by {signal.Signals(self._outer.first).name}"
+
+
+Show = Callable[[Table, GameDay, Stack], None]
+
+
+def facts_of(loaded: Loaded) -> list[StepFacts]:
+    """The steps, as the session needs them."""
+    out = []
+    for number, (step, plan) in enumerate(zip(loaded.day.steps, loaded.planned, strict=True), 1):
+        if plan is None:
+            out.append(
+                StepFacts(step.name or f"pause-{number}", ask=step.ask, pause=step.pause or "")
+            )
+            continue
+        experiment = plan.experiment
+        out.append(
+            StepFacts(
+                name=step.name or experiment.name,
+                title=experiment.title,
+                hypothesis=experiment.hypothesis,
+                ask=step.ask,
+                repeats=step.repeat or experiment.repeat,
+            )
+        )
+    return out
+
+
+def look_before(loaded: Loaded, stack: Stack, options: SetOptions) -> None:
+    """Nothing may surprise in the middle: what the stack cannot do, a permission that is lacking, a
+    stack that does not serve. Raises VqchaosError."""
+    sort_out([plan for plan in loaded.planned if plan is not None], stack, options)
+    if not answer_token(stack.endpoints, _TOKEN):
+        raise StackUnhealthy(
+            f"no token came back through {stack.endpoints.client_url}",
+            hint="is the stack up? `vqchaos status`, `vqchaos up`",
+        )
+
+
+def play(
+    loaded: Loaded,
+    stack: Stack,
+    clock: Clock,
+    options: SetOptions,
+    operator: str,
+    show: Show,
+) -> Played:
+    """``show`` is the screen; it returns when the session is over. Raises VqchaosError before the
+    first step: the stack is held by another, or not fit."""
+    look_before(loaded, stack, options)
+    facts = facts_of(loaded)
+    outer = Interrupts()
+    ledger = Ledger(stack.state_dir)
+    feed = Feed(clock.now, lambda: len(ledger.in_force()))
+    held = SetOptions(
+        out=options.out, yes=options.yes, watchdog=options.watchdog, listener=feed.heard
+    )
+    runner = SetRunner(stack, clock, feed, outer, held)
+    plans = [
+        None if plan is None else (plan, fact.repeats)
+        for plan, fact in zip(loaded.planned, facts, strict=True)
+    ]
+    runs = Runs(runner, stack, plans, feed)
+    outer.on_signal = lambda signum, _count: runs.stop(signum, outer.why or _by(signum))
+    with outer.installed(), runner.session(f"the game day {loaded.day.name}"):
+        require_clean(stack, clock, feed.said)
+        folder = make_folder(options.out, "gameday", clock.wall())
+        try:
+            minutes = Minutes(folder)
+        except OSError as error:
+            raise UsageError(f"cannot write {folder}: {error.strerror}") from error
+        session = Session(facts, clock, minutes, runs, operator)
+        session.begin(
+            name=loaded.day.name,
+            title=loaded.day.title,
+            stack=stack.name,
+            vqchaos_version=__version__,
+            steps=[fact.name for fact in facts],
+        )
+        table = Table(session, feed, outer)
+        try:
+            show(table, loaded.day, stack)
+        finally:
+            _settle(table, runs, outer)
+            minutes.close()
+        played = _close(folder, table, minutes)
+    if runs.bug is not None:
+        raise runs.bug
+    return played
+
+
+def _by(signum: int) -> str:
+    return f"interrupted by {signal.Signals(signum).name}"
+
+
+def _settle(table: Table, runs: Runs, outer: Interrupts) -> None:
+    """The screen is gone, by itself or not: nothing stays in force, and the minutes get the end."""
+    session = table.session
+    table.pull()
+    if not session.over and outer.first is None:  # its terminal went away, or an error of ours
+        outer.why = "the screen went away"
+        outer.receive(signal.SIGHUP)
+    runs.join()
+    table.pull()
+
+
+def _close(folder: Path, table: Table, minutes: Minutes) -> Played:
+    session = table.session
+    codes: list[ExitCode] = []
+    if session.error is not None:
+        codes.append(session.error.exit_code)
+    if session.signal is not None:
+        codes.append(ExitCode(128 + session.signal))
+    error = session.error
+    try:
+        summary = close(folder, minutes.records, table.runs, codes)
+    except OSError as caught:
+        error = error or VqchaosError(f"{caught.filename}: {caught.strerror}")
+        summary = summarise(minutes.records, table.runs, [*codes, ExitCode.UNKNOWN])
+    return Played(folder, summary, worst([ExitCode(int(summary["exit_code"]))]), error)

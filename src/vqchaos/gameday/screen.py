@@ -1,0 +1,217 @@
+"""The full-screen terminal of a game day: keys in, lines out. What a key does is the session's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.events import Key
+from textual.widgets import Input, Static
+
+from vqchaos.clock import Clock
+from vqchaos.experiment.gameday import GameDay
+from vqchaos.gameday import drawing
+from vqchaos.gameday.play import Table
+from vqchaos.stack.protocols import Stack
+
+_PULL = 0.1  # seconds between two looks at what the runs told
+_DRAW = 3  # every so many of them the screen is drawn
+_PLAN = 24  # columns
+
+
+class GameDayApp(App[None]):
+    """Ends by itself when the session is over."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = f"""
+    Screen {{ background: ansi_default; color: ansi_default; }}
+    Static {{ background: ansi_default; color: ansi_default; }}
+    #head, #keys {{ height: 1; }}
+    #plan {{ width: {_PLAN}; padding-right: 1; }}
+    #main {{ scrollbar-size-vertical: 1; background: ansi_default; }}
+    #said {{ height: 2; }}
+    #typed {{ height: 1; border: none; padding: 0; display: none; }}
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "abort", priority=True),
+        Binding("ctrl+q", "end", priority=True),
+        Binding("enter", "go_on"),
+        Binding("s", "skip"),
+        Binding("a", "abort"),
+        Binding("d", "seen"),
+        Binding("n", "note"),
+        Binding("o", "operator"),
+        Binding("q", "end"),
+        Binding("question_mark", "page_help"),
+    ]
+
+    def __init__(self, table: Table, day: GameDay, stack: Stack, clock: Clock) -> None:
+        super().__init__(ansi_color=True)
+        self._table = table
+        self._session = table.session
+        self._day = day
+        self._stack = stack
+        self._clock = clock
+        self._pulls = 0
+        self._typing: Callable[[str], None] | None = None
+        self._asking = ""  # a question that y or n answers
+        self._helps = False
+        self._shown = (-1, "")  # step and state; the main part begins at its top in each
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head", markup=False)
+        with Horizontal():
+            yield Static(id="plan", markup=False)
+            with VerticalScroll(id="main"):
+                yield Static(id="text", markup=False)
+        yield Static(id="said", markup=False)
+        yield Input(id="typed", max_length=500)
+        yield Static(id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#main").focus()
+        self.set_interval(_PULL, self._pull)
+        self.call_after_refresh(self._draw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    # ---------------------------------------------------------------- keys
+
+    def action_abort(self) -> None:
+        self._session.abort(self._clock.now())  # before all else
+        self._asking = ""
+        self._done()
+
+    def action_go_on(self) -> None:
+        if self._helps:
+            self._helps = False
+        elif not self._asking:
+            self._table.pull()
+            self._session.go_on()
+        self._done()
+
+    def action_skip(self) -> None:
+        self._do(self._session.skip)
+
+    def action_seen(self) -> None:
+        pressed = self._clock.now()
+        self._do(lambda: self._session.seen(pressed))
+
+    def action_note(self) -> None:
+        pressed = self._clock.now()
+        self._type(
+            "note: enter keeps it, escape drops it", lambda t: self._session.note(t, pressed)
+        )
+
+    def action_operator(self) -> None:
+        self._type("who takes the switch?", self._session.hand_over)
+
+    def action_page_help(self) -> None:
+        self._helps = not self._helps
+        self._done()
+
+    def action_end(self) -> None:
+        if self._session.running:
+            self._asking = "A step is running. Abort it, revert, and end the day? y or n"
+        elif self._session.left:
+            count = self._session.left
+            self._asking = f"End the day with {count} of its steps not begun? y or n"
+        else:
+            self._session.end()
+        self._done()
+
+    def on_key(self, event: Key) -> None:
+        if event.key == "escape" and self._typing is not None:
+            self._stop_typing()
+        elif self._asking and event.key in ("y", "n", "escape"):
+            if event.key == "y":
+                self._session.end()
+            self._asking = ""
+        else:
+            return
+        event.stop()
+        self._done()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        typed = self._typing
+        self._stop_typing()
+        if typed is not None:
+            self._table.pull()
+            typed(event.value)
+        self._done()
+
+    def _do(self, action: Callable[[], None]) -> None:
+        if not self._asking:
+            self._table.pull()
+            action()
+        self._done()
+
+    def _type(self, what: str, then: Callable[[str], None]) -> None:
+        if self._asking or self._session.over:
+            return
+        self._typing = then
+        typed = self.query_one("#typed", Input)
+        typed.placeholder = what
+        typed.value = ""
+        typed.display = True
+        typed.focus()
+        self._done()
+
+    def _stop_typing(self) -> None:
+        self._typing = None
+        self.query_one("#typed", Input).display = False
+        self.query_one("#main").focus()
+
+    # ---------------------------------------------------------------- drawing
+
+    def _pull(self) -> None:
+        before = self._session.message, self._session.state
+        self._table.pull()
+        self._pulls += 1
+        if self._pulls % _DRAW == 0 or before != (self._session.message, self._session.state):
+            self._done()
+
+    def _done(self) -> None:
+        if self._session.over:
+            self.exit()
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        session, width = self._session, self.size.width
+        main = self.query_one("#main", VerticalScroll)
+        room, height = main.size.width - 1, main.size.height
+        if room < 1 or height < 1:  # not laid out yet
+            return
+        head = drawing.header(session, self._day, self._stack.name, self._clock.now(), width)
+        self._put("#head", [head])
+        self._put("#plan", drawing.plan(session, _PLAN - 1, height))
+        if self._helps:
+            self._put("#text", drawing.wrapped(drawing.HELP, room))
+        else:
+            self._put("#text", drawing.body(session, room, height))
+        asked = drawing.wrapped(self._asking, width, "bold reverse") if self._asking else None
+        said = self.query_one("#said").size.height
+        self._put("#said", asked or drawing.message(session, width, max(1, said)))
+        self._put("#keys", [drawing.footer(width)])
+        now = (session.at, session.state)
+        if now != self._shown:
+            self._shown = now
+            main.scroll_home(animate=False)
+
+    def _put(self, where: str, lines: list[Text]) -> None:
+        self.query_one(where, Static).update(Text("\n").join(lines))
+
+
+def show_with(clock: Clock) -> Callable[[Table, GameDay, Stack], None]:
+    """The screen for ``play``."""
+
+    def show(table: Table, day: GameDay, stack: Stack) -> None:
+        GameDayApp(table, day, stack, clock).run(mouse=False)
+
+    return show

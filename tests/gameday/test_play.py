@@ -1,0 +1,256 @@
+"""Whole game days with real runs, against a scripted server and a fake world; the screen is a
+script."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeWorld
+from tests.runner.fake_stack import QUICK, FakeStack, Lab
+from tests.scripted_server import ScriptedServer
+from vqchaos.cli.app import run
+from vqchaos.clock import RealClock, wait_until
+from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, StackUnhealthy, UsageError
+from vqchaos.experiment.gameday import GameDay
+from vqchaos.gameday.play import Loaded, Played, Table, play
+from vqchaos.history.events import Note, RunEnded
+from vqchaos.history.store import read
+from vqchaos.ledger import Ledger
+from vqchaos.runner.control import ask
+from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.sets import Planned, SetOptions
+from vqchaos.stack.protocols import Capability
+
+LATENCY = {"type": "latency", "latency": "50ms"}
+LONG = {**QUICK, "fault": "30s"}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with ScriptedServer() as http:
+        stack = FakeStack(tmp_path, http, FakeWorld(tmp_path / "world"))
+        yield Lab(stack, tmp_path / "runs")
+
+
+def loaded(lab: Lab, *experiments: dict[str, Any] | None) -> Loaded:
+    """A step each; None is a pause."""
+    steps: list[dict[str, str]] = []
+    planned: list[Planned | None] = []
+    for number, more in enumerate(experiments):
+        if more is None:
+            steps.append({"pause": "look", "name": f"p{number}"})
+            planned.append(None)
+        else:
+            steps.append({"experiment": "x.yaml", "name": f"s{number}"})
+            experiment = lab.experiment(LATENCY, **more)
+            planned.append(Planned(experiment, Path("x.yaml"), named=True))
+    return Loaded(
+        GameDay.model_validate({"name": "day", "title": "A day", "steps": steps}), planned
+    )
+
+
+def played(lab: Lab, plan: Loaded, script: Callable[[Table], None], **options: Any) -> Played:
+    return play(
+        plan, lab.stack, RealClock(), SetOptions(out=lab.out, **options), "eva",
+        lambda table, _day, _stack: script(table),
+    )  # fmt: skip
+
+
+def until(table: Table, condition: Callable[[], object]) -> None:
+    def holds() -> bool:
+        table.pull()
+        return bool(condition())
+
+    assert wait_until(holds, 30.0, RealClock(), every=0.02), table.session.state
+
+
+def in_force(table: Table) -> bool:
+    return bool(table.session.live.in_force) and table.session.live.injected_at is not None
+
+
+def records(done: Played) -> list[dict[str, Any]]:
+    text = (done.folder / "minutes.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_day_from_the_first_step_to_the_report(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()  # the pause
+        session.go_on()
+        until(table, lambda: in_force(table))
+        session.seen()
+        session.note("we see it")
+        until(table, lambda: session.state == "after")
+        session.go_on()
+        session.skip()
+
+    checks = [{"type": "no_residue"}]
+    done = played(lab, loaded(lab, None, {"checks": checks}, {"checks": checks}), script)
+    assert done.exit_code == ExitCode.PASS, done.summary
+    summary = json.loads((done.folder / "summary.json").read_text())
+    assert summary["exit_code"] == 0
+    assert [run["experiment"] for run in summary["runs"]] == ["trial"]
+    assert [item["experiment"] for item in summary["skipped"]] == ["s2"]
+    [pause, run_row, skipped] = summary["gameday"]["rows"]
+    assert (pause["how"], run_row["how"], skipped["how"]) == ("done", "pass", "skipped")
+    assert run_row["by_people"] > 0
+    minutes = (done.folder / "minutes.md").read_text()
+    for words in ("A day", "eva", "note: we see it", "people saw it after", "skipped by eva"):
+        assert words in minutes, minutes
+    page = (done.folder / "index.html").read_text()
+    assert "Minutes of the game day" in page
+    assert "note: we see it" in page
+    events = read(lab.out / run_row["dir"] / "history.jsonl")
+    notes = [e.text for e in events if isinstance(e, Note) and e.source == "person"]
+    assert notes == ["detected by people (eva)", "eva: we see it"]
+    assert run(["report", str(done.folder)]) == ExitCode.PASS
+
+
+def test_an_abort_reverts_at_once_and_the_day_goes_on(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        until(table, lambda: in_force(table))
+        session.abort()
+        until(table, lambda: session.live.reverted_after is not None)
+        assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+        assert Ledger(lab.stack.state_dir).in_force() == []
+        until(table, lambda: session.state == "after")
+        session.go_on()
+        session.go_on()
+        until(table, lambda: session.state == "after")
+        session.go_on()
+
+    done = played(lab, loaded(lab, {"phases": LONG}, {}), script)
+    first, second = done.summary["runs"]
+    assert second["valid"]
+    rows = done.summary["gameday"]["rows"]
+    assert [row["how"] for row in rows] == ["aborted", second["verdict"]]
+    assert 0 <= rows[0]["reverted_after"] < 5
+    assert done.exit_code == ExitCode.SIGINT  # an interrupted run among them
+    ended = read(lab.out / first["dir"] / "history.jsonl")[-1]
+    assert isinstance(ended, RunEnded)
+    assert (ended.how, ended.why) == ("interrupted", "aborted by a key")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reverts_ends_the_day_and_is_its_exit_code(lab: Lab, signum: int) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+        signal.raise_signal(signum)
+        until(table, lambda: table.session.over)
+
+    done = played(lab, loaded(lab, {"phases": LONG}, {}), script)
+    assert done.exit_code == 128 + signum
+    assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+    assert Ledger(lab.stack.state_dir).in_force() == []
+    kinds = [record["kind"] for record in records(done)]
+    assert kinds[-1] == "session.ended"
+    assert "reverted" in kinds
+
+
+def test_a_screen_that_goes_away_leaves_nothing_in_force(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+
+    done = played(lab, loaded(lab, {"phases": LONG}), script)
+    assert done.exit_code == ExitCode.SIGHUP
+    assert Ledger(lab.stack.state_dir).in_force() == []
+    assert "the screen went away" in records(done)[-1]["why"]
+
+
+def test_a_screen_that_crashes_leaves_nothing_in_force_and_is_told(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+        raise RuntimeError("a bug of the screen")
+
+    with pytest.raises(RuntimeError, match="a bug of the screen"):
+        played(lab, loaded(lab, {"phases": LONG}), script)
+    assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+    assert Ledger(lab.stack.state_dir).in_force() == []
+
+
+def test_other_terminals_are_heard_for_the_whole_day(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        state = lab.stack.state_dir
+        assert not ask(state, {"do": "mark", "text": "x"}, 5.0)["ok"]  # no run yet
+        with pytest.raises(StackLocked), stack_lock(state, "another", RealClock()):
+            pass
+        session.go_on()
+        until(table, lambda: in_force(table))
+        assert ask(state, {"do": "mark", "text": "from afar"}, 5.0)["ok"]
+        assert ask(state, {"do": "abort"}, 5.0)["ok"]
+        until(table, lambda: session.over)
+
+    done = played(lab, loaded(lab, {"phases": LONG}, {}), script)
+    assert done.exit_code == ExitCode.SIGTERM
+    assert "aborted from another terminal" in records(done)[-1]["why"]
+
+
+def test_repeats_are_made_one_after_another_and_an_abort_ends_them_all(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        until(table, lambda: session.live.number == 2 and in_force(table))
+        session.abort()
+        until(table, lambda: session.state == "after")
+        session.end()
+
+    done = played(lab, loaded(lab, {"repeat": 5}), script)
+    assert len(done.summary["runs"]) == 2
+    assert [row["how"] for row in done.summary["gameday"]["rows"]][-1] == "aborted"
+
+
+def test_what_the_stack_cannot_do_is_told_before_the_first_step(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        raise AssertionError
+
+    plan = loaded(lab, None, {})
+    lab.stack.lacks = {Capability.PROXY: "no proxy here"}
+    with pytest.raises(CapabilityMissing, match="no proxy here"):
+        played(lab, plan, script)
+    lab.stack.lacks = {}
+    lab.stack.environment = "production"
+    with pytest.raises(UsageError, match="--yes"):
+        played(lab, plan, script)
+    assert not lab.out.exists()
+
+
+def test_a_stack_that_does_not_serve_is_told_before_the_first_step(lab: Lab) -> None:
+    plan = loaded(lab, {})
+    lab.stack.http.behaviour = "shed"
+    with pytest.raises(StackUnhealthy, match="no token came back"):
+        played(lab, plan, lambda _table: None)
+
+
+def test_of_a_killed_day_the_report_has_what_was_written(lab: Lab, tmp_path: Path) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: table.session.state == "after")
+        table.session.note("then the power went")
+        table.session.end()
+
+    done = played(lab, loaded(lab, {}, {}), script)
+    kept = {"minutes.jsonl"}
+    for path in done.folder.iterdir():
+        if path.name not in kept:
+            path.unlink()
+    minutes = done.folder / "minutes.jsonl"
+    lines = minutes.read_bytes().splitlines(keepends=True)
+    minutes.write_bytes(b"".join(lines[:-1]) + lines[-1][:10])  # cut in mid-line
+    assert run(["report", str(done.folder)]) == ExitCode.PASS
+    text = (done.folder / "minutes.md").read_text()
+    assert "was killed" in text
+    assert "then the power went" in text
+    assert json.loads((done.folder / "summary.json").read_text())["exit_code"] == ExitCode.UNKNOWN
