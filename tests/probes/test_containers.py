@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.certificates import Certificates
 from vqchaos.history.events import ContainerEvent, Event, Note, ProcessExited, ProcessStarted
-from vqchaos.probes.containers import ContainerWatch, wall_of
+from vqchaos.probes.containers import ContainerWatch
 from vqchaos.stack.protocols import DockerSource
 
 ROLES = {"server-1": "server", "toxiproxy": "proxy"}
@@ -319,17 +319,3 @@ def test_over_ssh_it_says_that_nothing_is_followed(docker: FakeDocker) -> None:
     [note] = seen.events
     assert isinstance(note, Note)
     assert "not followed over ssh" in note.text
-
-
-@pytest.mark.parametrize(
-    ("stamp", "wall"),
-    [
-        ("2026-11-01T10:00:00.5Z", 1793527200.5),
-        ("2026-11-01T10:00:00.123456789Z", 1793527200.123456),
-        ("2026-11-01T10:00:00Z", 1793527200.0),
-        ("0001-01-01T00:00:00Z", None),
-        ("soon", None),
-    ],
-)
-def test_dockers_times(stamp: str, wall: float | None) -> None:
-    assert wall_of(stamp) == wall

@@ -103,13 +103,13 @@ def open_named_stack(name: str, sets: list[str] | None = None) -> Stack:
 
 
 def require_local(stack: Stack) -> LocalStack:
-    """The local stack, which alone can be brought up and down."""
+    """The local stack, which alone the demo can set up. Raises UsageError for another."""
     from vqchaos.stack.local.stack import LocalStack
 
     if not isinstance(stack, LocalStack):
         raise UsageError(
-            f"stack '{stack.name}' is of kind {stack.kind}: vqchaos does not run it",
-            hint="up, down and status are for local stacks",
+            f"stack '{stack.name}' is of kind {stack.kind}: the demo is of a local stack",
+            hint="leave --stack out, or break this one with `vqchaos run FILE --stack NAME`",
         )
     return stack
 

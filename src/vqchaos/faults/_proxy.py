@@ -137,4 +137,9 @@ def each(world: World, state: State, undo: Callable[[ProxyControl], str]) -> str
 
 def take_off(proxy: ProxyControl, name: str) -> str:
     """Whatever state the proxy's API is in; a note on how it went, empty if as usual."""
-    return RESTARTED if proxy.revive() else _NOTES[proxy.remove(name)]
+    return RESTARTED if proxy.revive() else removed(proxy, name)
+
+
+def removed(proxy: ProxyControl, name: str) -> str:
+    """As ``take_off``, of one whose API was seen to answer."""
+    return _NOTES[proxy.remove(name)]

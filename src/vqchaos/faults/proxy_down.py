@@ -12,7 +12,7 @@ from vqchaos.faults._proxy import (
     ProxyFault,
     each,
     proxies,
-    take_off,
+    removed,
     where,
 )
 from vqchaos.faults.base import State, Ticket, Verification, World
@@ -76,7 +76,7 @@ class ProxyDown(ProxyFault):
                 return "the proxy is gone; there is nothing to enable"
             if state["enabled"]:
                 proxy.set_enabled(True)
-            note = take_off(proxy, state["mark"])
+            note = removed(proxy, state["mark"])
             return note if state["enabled"] else "the proxy was off before the run; it stays off"
 
         return each(world, state, undo)

@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import aiohttp
 
 from vqchaos.history.events import ContainerEvent, Note, ProcessExited, ProcessStarted
 from vqchaos.probes.protocols import Emit
-from vqchaos.stack.docker.facts import NUMBER, PROJECT, SERVICE
+from vqchaos.stack.docker.facts import NUMBER, PROJECT, SERVICE, moment
 from vqchaos.stack.docker.places import ours, places
 from vqchaos.stack.protocols import DockerSource
 
@@ -124,7 +123,7 @@ class ContainerWatch:
                 t=t,
                 role=role,
                 pid=pid,
-                start_time=wall_of(state["StartedAt"]) or 0.0,
+                start_time=moment(state["StartedAt"]) or 0.0,
                 title=container[:12],
                 source="docker",
             )
@@ -210,17 +209,6 @@ class ContainerWatch:
         """The daemon's wall time on the run's scale; never in the future or before the run."""
         now = self._now()
         return min(now, max(0.0, now - (time.time() - wall)))
-
-
-def wall_of(stamp: str) -> float | None:
-    """Docker's RFC 3339 with nanoseconds as Unix seconds; None for its zero time."""
-    head, _, rest = stamp.partition(".")
-    fraction = rest.rstrip("Z")[:6] or "0"
-    try:
-        moment = datetime.fromisoformat(head.rstrip("Z") + f".{fraction:0<6}+00:00")
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.year > 1 else None
 
 
 def _whole(text: object) -> int | None:

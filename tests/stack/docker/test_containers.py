@@ -117,6 +117,21 @@ def test_states(
     assert control.state(REF) == state
 
 
+@pytest.mark.parametrize(
+    ("stamp", "wall"),
+    [
+        ("2026-11-01T10:00:00.5Z", 1793527200.5),
+        ("2026-11-01T10:00:00.123456789Z", pytest.approx(1793527200.123456789, abs=1e-6)),
+        ("2026-11-01T10:00:00Z", 1793527200.0),
+        ("2026-11-01T11:00:00+01:00", 1793527200.0),
+        ("0001-01-01T00:00:00Z", None),
+        ("soon", None),
+    ],
+)
+def test_dockers_times(stamp: str, wall: float | None) -> None:
+    assert facts.moment(stamp) == wall
+
+
 def test_two_starts_within_a_millisecond_differ() -> None:
     one = facts.moment("2026-11-25T13:20:17.147650438Z")
     other = facts.moment("2026-11-25T13:20:17.147951438Z")
