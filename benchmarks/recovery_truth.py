@@ -79,7 +79,8 @@ def measure(rate: int, outages: int) -> None:
     pilots = sum(e.workload == "pilot" for e in sent)
     print(
         f"\n{rate} requests/s and the pilot ({pilots} of {len(sent)} requests), {outages} outages "
-        f"of each kind; timers late p99 {lag[int(0.99 * len(lag))] * 1000:.1f} ms"
+        f"of each kind; timers late p99 {lag[int(0.99 * len(lag))] * 1000:.1f} ms, "
+        f"worst {lag[-1] * 1000:.1f} ms"
     )
     print("          " + "".join(f"{name:>18}" for name in MEASURES) + "   (median / worst, ms)")
     found: dict[str, dict[str, list[float]]] = {k: {m: [] for m in MEASURES} for k in KINDS}

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-_READ = 2**14  # bytes asked for at once: a buffer of asyncio's own 256 KiB costs 20 µs each time
+_READ = 2**14  # bytes asked for at once: asyncio's own 256 KiB are mapped anew each time
 Take = Callable[[float, bytes], None]
 
 
