@@ -37,7 +37,13 @@ from vqchaos.stack.protocols import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERY = 0.005  # seconds between two looks
-SET = ["phases.warmup=2s", "phases.baseline=8s", "phases.fault=2m", "phases.recovery=20s"]
+SET = [
+    "phases.warmup=2s",
+    "phases.baseline=8s",
+    "phases.fault=2m",
+    "phases.recovery=20s",
+    "canary.enabled=false",
+]
 PATIENCE = 120.0
 API, LISTEN = 31010, 31011
 
@@ -145,7 +151,7 @@ def measure(stack_name: str, options: argparse.Namespace, folder: Path) -> None:
             "experiment": str(ROOT / "experiments" / f"{options.fault}.yaml"),
             "name": f"abort-{number}",
             "ask": "Is the abort key under somebody's finger?",
-            "set": [*SET, *(["canary.enabled=false"] if options.cheap else [])],
+            "set": SET,
         }
         for number in range(1, options.times + 1)
     ]
