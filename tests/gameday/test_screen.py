@@ -42,6 +42,7 @@ def play(day: Day, script: Script, size: tuple[int, int] = (80, 24)) -> GameDayA
             await script(pilot, day)
 
     asyncio.run(whole())
+    assert app.bug is None, app.bug
     return app
 
 
@@ -244,5 +245,42 @@ def test_help_says_every_key(day: Day) -> None:
         await pilot.press("enter")  # closes it and starts nothing
         assert day.session.at == 0
         assert not pilot.app.query_one(Input).display
+
+    play(day, script)
+
+
+def test_an_error_of_the_screen_ends_it_without_a_traceback_of_textual(
+    day: Day, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = GameDayApp(day.table, day.plan, cast("Stack", NamedStack()), day.clock)
+
+    def broken() -> None:
+        raise RuntimeError("a bug of the session")
+
+    async def whole() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            day.session.skip = broken  # type: ignore[method-assign]
+            await pilot.press("s")
+
+    with pytest.raises(RuntimeError, match="a bug of the session"):
+        asyncio.run(whole())
+    assert isinstance(app.bug, RuntimeError)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_without_colour_every_mark_is_a_sign(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def script(pilot: Pilot[None], day: Day) -> None:
+        assert pilot.app.no_color
+        await start(pilot, day)
+        await pilot.press("a")
+        day.undo()
+        day.aborted()
+        await pilot.press("question_mark", "question_mark")
+        text = shown(pilot)
+        assert "■ 2. hang" in text
+        assert "ABORTED: everything reverted" in text
 
     play(day, script)

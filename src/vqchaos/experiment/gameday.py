@@ -55,10 +55,14 @@ class Step(Settings):
 class GameDay(Settings):
     """One game day's file."""
 
-    version: Annotated[int, Field(ge=1, le=1)] = 1
-    name: Name = "gameday"
-    title: str = ""
-    steps: Annotated[list[Step], Field(min_length=1, max_length=200)]
+    version: Annotated[int, Field(ge=1, le=1)] = Field(
+        default=1, description="Of the file's format"
+    )
+    name: Name = Field(default="gameday", description="How the minutes call it")
+    title: str = Field(default="", description="One line, on the screen and in the minutes")
+    steps: Annotated[list[Step], Field(min_length=1, max_length=200)] = Field(
+        description="In order; each waits for a key"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,7 @@ only adds to it.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from rich.console import Console
@@ -157,10 +157,18 @@ def _running(session: Session, width: int, height: int) -> list[Text]:
     lines.append(Text())
     lines += charts(live, width)
     lines.append(Text())
-    room = height - len(lines)
-    tail = list(session.log)[-room:] if room > 0 else []
-    lines += [fitted(Text(one_line(text), style="dim"), width) for text in tail]
-    return lines[:height]
+    return [*lines[:height], *_tail(session.log, width, height - len(lines))]
+
+
+def _tail(log: Iterable[str], width: int, room: int) -> list[Text]:
+    """The last lines that were said, as many as there is room for; the newest is whole."""
+    lines: list[Text] = []
+    for text in reversed(list(log)):
+        more = wrapped(one_line(text), width, "dim", most=3)
+        if len(lines) + len(more) > room:
+            break
+        lines = more + lines
+    return lines
 
 
 def _phase(live: Live) -> Text:

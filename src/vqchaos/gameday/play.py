@@ -11,7 +11,7 @@ from typing import Any
 
 from vqchaos import __version__
 from vqchaos.clock import Clock
-from vqchaos.errors import ExitCode, StackUnhealthy, UsageError, VqchaosError, worst
+from vqchaos.errors import ExitCode, StackUnhealthy, UsageError, VqchaosError
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.closing import close, summarise
 from vqchaos.gameday.feed import Feed, RunOver
@@ -189,4 +189,4 @@ def _close(folder: Path, table: Table, minutes: Minutes) -> Played:
     except OSError as caught:
         error = error or VqchaosError(f"{caught.filename}: {caught.strerror}")
         summary = summarise(minutes.records, table.runs, [*codes, ExitCode.UNKNOWN])
-    return Played(folder, summary, worst([ExitCode(int(summary["exit_code"]))]), error)
+    return Played(folder, summary, ExitCode(int(summary["exit_code"])), error)

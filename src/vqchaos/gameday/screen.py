@@ -60,7 +60,14 @@ class GameDayApp(App[None]):
         self._typing: Callable[[str], None] | None = None
         self._asking = ""  # a question that y or n answers
         self._helps = False
+        self.bug: Exception | None = None
         self._shown = (-1, "")  # step and state; the main part begins at its top in each
+
+    def _fatal_error(self) -> None:
+        """Textual's own prints a traceback with every local variable on the terminal. Ours is told
+        as every error of vqchaos is."""
+        self.bug = self._exception
+        self._close_messages_no_wait()
 
     def compose(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -212,6 +219,9 @@ def show_with(clock: Clock) -> Callable[[Table, GameDay, Stack], None]:
     """The screen for ``play``."""
 
     def show(table: Table, day: GameDay, stack: Stack) -> None:
-        GameDayApp(table, day, stack, clock).run(mouse=False)
+        app = GameDayApp(table, day, stack, clock)
+        app.run(mouse=False)
+        if app.bug is not None:
+            raise app.bug
 
     return show

@@ -56,7 +56,6 @@ class Live:
     phase: str = ""
     limit: float | None = None
     snapshot: Snapshot | None = None
-    began: float | None = None
     injected_at: float | None = None
     in_force: set[str] = field(default_factory=set)
     reverted: bool = False  # something was in force and is not any more
@@ -237,9 +236,8 @@ class Session:
         live = self.live
         match item:
             case feed.RunBegan():
-                live = self.live = Live(item.number, item.of, began=self._clock.now())
-                if self.state == "reverting":  # the key came between two repeats
-                    live.aborted_at = self._clock.now()
+                key = live.aborted_at if self.state == "reverting" else None
+                self.live = Live(item.number, item.of, aborted_at=key)
                 facts = {"number": item.number, "of": item.of, "name": self.step.name}
                 self._write("run.started", None, step=self.at + 1, **facts)
             case feed.PhaseBegan():

@@ -17,7 +17,7 @@ from vqchaos.units import format_duration
 Record = Mapping[str, Any]
 _SIGNS = {
     "pass": "✅", "fail": "❌", "unknown": "❔", "done": "✅", "aborted": "🛑", "interrupted": "🛑",
-    "skipped": "-", "void": "❔", "error": "❔",
+    "skipped": "-", "void": "❔", "error": "❔", "unclean": "❌",
 }  # fmt: skip
 
 
