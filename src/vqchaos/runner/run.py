@@ -38,7 +38,7 @@ from vqchaos.runner.progress import Progress
 from vqchaos.runner.recorder import Recorder
 from vqchaos.runner.rotation_watch import RotationWatch
 from vqchaos.runner.stop_conditions import StopConditionMet, StopWatch
-from vqchaos.runner.timeline import FaultPhase, injections
+from vqchaos.runner.timeline import STREAM_WAIT, FaultPhase, injections
 from vqchaos.runner.watchdog import Guard, NoGuard
 from vqchaos.stack.protocols import Item, Stack
 from vqchaos.view import RunView
@@ -55,7 +55,10 @@ def lease(experiment: Experiment) -> float:
 
 
 def _faults_take(experiment: Experiment) -> float:
-    return sum(item.fault.longest() for item in injections(experiment))
+    return sum(
+        item.fault.longest() + (STREAM_WAIT if item.fault.cuts_streams else 0.0)
+        for item in injections(experiment)
+    )
 
 
 class VoidRun(VqchaosError):

@@ -74,15 +74,23 @@ class FaultPhase:
         self._injector = injector
 
     def run(self, items: list[Injection]) -> str:
-        """Inject, hold, revert what ends early. Raises FaultError when an injection fails."""
+        """Inject, hold, revert what ends early. Raises FaultError when an injection fails.
+
+        A wait for a stream moves everything after it, and the phase's end: a fault is held for as
+        long as its experiment says.
+        """
         rec, limit = self._rec, self._experiment.phases.fault
         started = rec.t()
         for step in steps(items, limit):
             rec.wait(lambda: False, max(0.0, started + step.at - rec.t()))
             if step.revert:
                 self._injector.revert(step.item)
-            else:
-                self._inject(step.item)
+                continue
+            if step.item.fault.cuts_streams:
+                due = rec.t()
+                rec.wait(lambda: self._observer.status.streaming > 0, STREAM_WAIT)
+                started += rec.t() - due
+            self._inject(step.item)
         startup = [item for item in items if isinstance(item.fault, StartupFault)]
         if startup:
             return self._await_start(startup[-1], started + limit)
@@ -100,8 +108,6 @@ class FaultPhase:
             finally:
                 self._observer.resume()
             return
-        if fault.cuts_streams:
-            rec.wait(lambda: self._observer.status.streaming > 0, STREAM_WAIT)
         self._injector.inject(item, restarts=watched)
 
     def _drain_limit(self) -> float:
