@@ -379,6 +379,44 @@ def test_one_of_two_replicas_down_is_no_outage() -> None:
     assert found.outage == 0
 
 
+def hiccup(world: World, at: float) -> World:
+    """All answers wait 1.5 s, once."""
+
+    def late(request: Request) -> Request:
+        tokens = [max(t, at + 1.5) for t in request.tokens]
+        first = tokens[0]
+        return changed(
+            request, tokens=tokens, first_byte=first, first_token=first, ended=tokens[-1]
+        )
+
+    return world.band(at, at + 1.5, late)
+
+
+def test_a_hiccup_in_the_baseline_hides_no_outage() -> None:
+    found = recovery(hiccup(World(), 6.0).inject().fail(14.0, 16.0))
+    assert found.outage == pytest.approx(2.0, abs=0.2)
+
+
+def test_three_hiccups_in_the_baseline_are_its_way() -> None:
+    world = World().inject().fail(14.0, 16.0)
+    for at in (3.0, 6.0, 9.0):
+        hiccup(world, at)
+    assert recovery(world).outage == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.integers(100, 250), max_size=40), st.booleans())
+def test_single_failures_are_no_outage(which: set[int], hiccups: bool) -> None:
+    """However many, as long as no two follow one another."""
+    world = World().inject()
+    if hiccups:
+        hiccup(world, 6.0)
+    for n in which:
+        if n - 1 not in which:
+            world.fail(n / 8 - 0.01, n / 8 + 0.01, who="clients")
+    assert recovery(world).outage == 0
+
+
 def test_tokens_of_wrong_answers_are_no_service() -> None:
     def wrong(request: Request) -> Request:
         return changed(request, outcome="corrupted")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from vqchaos.arrays import np
+from vqchaos.history.events import PILOT
 from vqchaos.view.run import RunView
 
 
 def outages(run: RunView) -> list[tuple[float, float]]:
     """The outages as (start, end), from the first injection to the end of watching.
 
-    A gap counts if it is longer than twice the longest silence of the baseline (and twice the mean
-    time between its requests): with one of two replicas down some requests fail between the tokens
-    of others, and that is lost availability, no outage.
+    A gap counts if it is longer than twice the longest silence of the baseline, hiccups left out
+    (and twice the mean time between its requests): with one of two replicas down some requests
+    fail between the tokens of others, and that is lost availability, no outage.
     """
     since = run.first_injection
     if since is None:
@@ -37,8 +38,20 @@ def _normal_silence(run: RunView, injected: float) -> float:
     if span is None:
         return 0.0
     end = min(injected, injected if span.end is None else span.end)
-    longest = run.tokens.longest_silence(span.start, end)
     moments = run.requests.sent
     sent = int(np.count_nonzero((span.start <= moments) & (moments < end)))
     interval = (end - span.start) / sent if sent else 0.0
-    return 2 * max(longest, interval)
+    return 2 * max(_longest_silence(run, span.start, end), interval)
+
+
+def _longest_silence(run: RunView, start: float, end: float) -> float:
+    """The baseline's longest silence, but for hiccups: while service is good, the pilot alone has a
+    token every interval of its own and the time of its answer. One or two that were longer count
+    as that much, or as twice the third longest."""
+    silences = run.tokens.longest_silences(start, end, 3)
+    longest = max(silences, default=0.0)
+    asked, answer = run.pilots.sent, run.baseline(PILOT).ttft_p50
+    pilots = int(np.count_nonzero((start <= asked) & (asked < end)))
+    if len(silences) < 3 or not pilots or answer is None:
+        return longest
+    return min(longest, max(2 * silences[-1], (end - start) / pilots + answer))

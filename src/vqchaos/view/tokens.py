@@ -67,16 +67,16 @@ class TokenMoments:
         borders = [0, *cuts.tolist(), len(requests)]
         self._parts = [_Part.of(requests[a:b]) for a, b in pairwise(borders) if a < b]
 
-    def longest_silence(self, start: float, end: float) -> float:
-        """The longest time between two consecutive tokens, both in [start, end); 0 for none."""
-        longest, last = 0.0, np.nan
+    def longest_silences(self, start: float, end: float, most: int) -> list[float]:
+        """The longest times between two consecutive tokens, both in [start, end): at most so many,
+        the longest first."""
+        longest, last = np.empty(0), np.empty(0)
         for piece in self._pieces(start, end):
-            inside = piece[(start <= piece) & (piece < end)]
-            if len(inside):
-                silences = np.diff(inside, prepend=last)
-                longest = float(np.fmax.reduce(silences, initial=longest))
-                last = inside[-1]
-        return longest
+            inside = np.concatenate((last, piece[(start <= piece) & (piece < end)]))
+            found = np.concatenate((longest, np.diff(inside)))
+            longest = np.partition(found, -most)[-most:] if len(found) > most else found
+            last = inside[-1:]
+        return sorted(longest.tolist(), reverse=True)
 
     def beside(self, asked: Floats, start: float = -_EVER, end: float = _EVER) -> Neighbours:
         """The tokens beside each moment, of those in [start, end)."""
