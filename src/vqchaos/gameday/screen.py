@@ -63,6 +63,14 @@ class GameDayApp(App[None]):
         self._asking = ""  # a question that y or n answers
         self._helps = False
         self.bug: Exception | None = None
+        # Kept, not looked up: while the screen closes, some are gone from it already.
+        self._head = Static(id="head", markup=False)
+        self._plan = Static(id="plan", markup=False)
+        self._text = Static(id="text", markup=False)
+        self._main = VerticalScroll(self._text, id="main")
+        self._said = Static(id="said", markup=False)
+        self._typed = Input(id="typed", max_length=500)
+        self._keys = Static(id="keys", markup=False)
         self._shown = (-1, "")  # step and state; the main part begins at its top in each
 
     def _fatal_error(self) -> None:
@@ -72,17 +80,14 @@ class GameDayApp(App[None]):
         self._close_messages_no_wait()
 
     def compose(self) -> ComposeResult:
-        yield Static(id="head", markup=False)
-        with Horizontal():
-            yield Static(id="plan", markup=False)
-            with VerticalScroll(id="main"):
-                yield Static(id="text", markup=False)
-        yield Static(id="said", markup=False)
-        yield Input(id="typed", max_length=500)
-        yield Static(id="keys", markup=False)
+        yield self._head
+        yield Horizontal(self._plan, self._main)
+        yield self._said
+        yield self._typed
+        yield self._keys
 
     def on_mount(self) -> None:
-        self.query_one("#main").focus()
+        self._main.focus()
         self.set_interval(_PULL, self._pull)
         self.call_after_refresh(self._draw)
 
@@ -164,7 +169,7 @@ class GameDayApp(App[None]):
         if self._asking or self._session.over:
             return
         self._typing = then
-        typed = self.query_one("#typed", Input)
+        typed = self._typed
         typed.placeholder = what
         typed.value = ""
         typed.display = True
@@ -173,8 +178,8 @@ class GameDayApp(App[None]):
 
     def _stop_typing(self) -> None:
         self._typing = None
-        self.query_one("#typed", Input).display = False
-        self.query_one("#main").focus()
+        self._typed.display = False
+        self._main.focus()
 
     # ---------------------------------------------------------------- drawing
 
@@ -197,28 +202,29 @@ class GameDayApp(App[None]):
 
     def _drawn(self) -> None:
         session, width = self._session, self.size.width
-        main = self.query_one("#main", VerticalScroll)
+        main = self._main
         room, height = main.size.width - 1, main.size.height
-        if room < 1 or height < 1:  # not laid out yet
+        if room < 1 or height < 1 or not main.is_attached:  # not laid out yet, or not any more
             return
         head = drawing.header(session, self._day, self._stack.name, self._clock.now(), width)
-        self._put("#head", [head])
-        self._put("#plan", drawing.plan(session, _PLAN - 1, height))
+        _put(self._head, [head])
+        _put(self._plan, drawing.plan(session, _PLAN - 1, height))
         if self._helps:
-            self._put("#text", drawing.wrapped(drawing.HELP, room))
+            _put(self._text, drawing.wrapped(drawing.HELP, room))
         else:
-            self._put("#text", drawing.body(session, room, height))
+            _put(self._text, drawing.body(session, room, height))
         asked = drawing.wrapped(self._asking, width, "bold reverse") if self._asking else None
-        said = self.query_one("#said").size.height
-        self._put("#said", asked or drawing.message(session, width, max(1, said)))
-        self._put("#keys", [drawing.footer(width)])
+        said = self._said.size.height
+        _put(self._said, asked or drawing.message(session, width, max(1, said)))
+        _put(self._keys, [drawing.footer(width)])
         now = (session.at, session.state)
         if now != self._shown:
             self._shown = now
             main.scroll_home(animate=False)
 
-    def _put(self, where: str, lines: list[Text]) -> None:
-        self.query_one(where, Static).update(Text("\n").join(lines))
+
+def _put(where: Static, lines: list[Text]) -> None:
+    where.update(Text("\n").join(lines))
 
 
 def show_with(clock: Clock) -> Callable[[Table, GameDay, Stack], None]:
