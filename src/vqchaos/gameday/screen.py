@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -10,7 +9,6 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.css.query import NoMatches
 from textual.events import Key
 from textual.widgets import Input, Static
 
@@ -197,10 +195,6 @@ class GameDayApp(App[None]):
             self._draw()
 
     def _draw(self) -> None:
-        with contextlib.suppress(NoMatches):  # a last timer, while the screen is taken down
-            self._drawn()
-
-    def _drawn(self) -> None:
         session, width = self._session, self.size.width
         main = self._main
         room, height = main.size.width - 1, main.size.height
