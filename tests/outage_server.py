@@ -44,24 +44,6 @@ class OutageServer(ScriptedServer):
             await self._listen()
         return time.monotonic()
 
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", self.port, backlog=2048, limit=2**22
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def serve(self) -> None:
-        self._stop = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
-        await self._listen()
-        self._ready.set()
-        await self._stop.wait()
-        self._server.close()
-        await asyncio.sleep(0.01)  # connections just accepted get their turn
-        for task in list(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
 
 def main() -> None:
     """``python -m tests.outage_server``: prints its port; answers each kind on standard input with

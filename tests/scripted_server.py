@@ -97,10 +97,7 @@ class ScriptedServer:
     async def serve(self) -> None:
         self._stop = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(
-            self._connected, "127.0.0.1", self.port, backlog=2048, limit=2**22
-        )
-        self.port = server.sockets[0].getsockname()[1]
+        await self._listen()
         if hasattr(self, "_ready"):
             self._ready.set()
         await self._stop.wait()
@@ -111,8 +108,14 @@ class ScriptedServer:
             for task in list(self._connections):
                 task.cancel()
             await asyncio.gather(*self._connections, return_exceptions=True)
-        server.close()
-        await server.wait_closed()
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self.port, backlog=2048, limit=2**22
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.report.verdicts import failing, passing, void
+from tests.saved_sets import saved
 from tests.test_compare import runs, verdict
 from vqchaos.errors import UsageError
 from vqchaos.experiment.gate import Gate
@@ -102,13 +102,7 @@ def test_skipped_and_valid() -> None:
 
 
 def keep(tmp_path: Path, verdicts: list[Any]) -> Path:
-    rows = []
-    for n, each in enumerate(verdicts):
-        (tmp_path / f"run-{n}").mkdir()
-        (tmp_path / f"run-{n}" / "verdict.json").write_text(json.dumps(each), encoding="utf-8")
-        rows.append({"dir": f"run-{n}"})
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "summary.json").write_text(json.dumps({"runs": rows}), encoding="utf-8")
+    saved(tmp_path, "set", verdicts)
     return tmp_path / "gate.yaml"
 
 

@@ -1,4 +1,4 @@
-"""Two groups of runs compared: has the new one regressed? ``compare`` is pure; ``load`` reads.
+"""Two groups of runs compared: has the new one regressed? Pure.
 
 Each line of the comparison is ``same`` (no regression beyond the limit), ``regression`` or
 ``unclear``; where the interval of the difference holds the limit, nothing is guessed.
@@ -6,11 +6,8 @@ Each line of the comparison is ``same`` (no regression beyond the limit), ``regr
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from vqchaos.errors import ExitCode, UsageError
@@ -25,7 +22,7 @@ from vqchaos.stats import (
     share_difference,
 )
 from vqchaos.summary import groups_of, recovery_times
-from vqchaos.units import format_duration, format_share, parse_duration, parse_share
+from vqchaos.units import format_share, parse_duration, parse_share
 
 SCHEMA = 1
 Verdicts = Sequence[Mapping[str, Any]]
@@ -101,9 +98,6 @@ class Comparison:
             "lines": [asdict(line) for line in self.lines],
             "notes": self.notes,
         }
-
-
-# ---------------------------------------------------------------- the comparison
 
 
 def compare(
@@ -326,91 +320,3 @@ def _undecided(
     if total is None or total - fewest > _MANY:
         return {"why": "the difference is about as large as the limit: more runs hardly help"}
     return {"why": "n is too small", "more": max(1, total - fewest)}
-
-
-# ---------------------------------------------------------------- folders
-
-
-def load(folder: Path) -> list[dict[str, Any]]:
-    """The verdicts of a set's folder, of one run's, or of all runs in a folder.
-
-    Raises UsageError for anything else, or a run of the set that is not beside it.
-    """
-    if (folder / "summary.json").is_file():
-        rows = _json(folder / "summary.json").get("runs")
-        names = [row.get("dir") for row in rows] if isinstance(rows, list) else []
-        if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
-            raise UsageError(f"{folder / 'summary.json'}: not the summary of a set of runs")
-        return [_verdict(folder.parent / name) for name in names]
-    if (folder / "verdict.json").is_file():
-        return [_verdict(folder)]
-    found = sorted(p.parent for p in folder.glob("*/verdict.json")) if folder.is_dir() else []
-    if not found:
-        raise UsageError(
-            f"{folder}: no runs to compare: expected a set's folder (summary.json), a run's "
-            "(verdict.json), or a folder with runs in it",
-            hint="`vqchaos run FILE --repeat 10` makes a set",
-        )
-    return [_verdict(path) for path in found]
-
-
-def _verdict(folder: Path) -> dict[str, Any]:
-    data = _json(folder / "verdict.json")
-    kinds = {
-        "experiment": str, "verdict": str, "valid": bool, "recovery": dict, "outcomes": dict,
-        "latency": dict,
-    }  # fmt: skip
-    wrong = [key for key, kind in kinds.items() if not isinstance(data.get(key), kind)]
-    if not wrong and not {"recovery_time", "censored"} <= set(data["recovery"]):
-        wrong = ["recovery"]
-    if wrong:
-        raise UsageError(
-            f"{folder / 'verdict.json'}: not a verdict: wrong or missing {', '.join(wrong)}",
-            hint=f"write it anew with `vqchaos judge {folder} --save`",
-        )
-    return data
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: expected a JSON object")
-    return data
-
-
-def describe(line: Line) -> str:
-    """``41.8s → 47.2s (+5.4s, 95 % interval +3.1s to +8s): slower by more than 10 %``."""
-    return f"{_values(line)}: {line.why}{_more(line)}" if line.why else _values(line)
-
-
-def _values(line: Line) -> str:
-    shown = format_share if line.unit == "share" else format_duration
-    base, new = ("never" if v is None else shown(v) for v in (line.base, line.new))
-    text = f"{base} → {new}"
-    parts = [] if line.change is None else [_change(line.change, line.unit)]
-    if line.interval is not None:
-        low, high = (
-            "unknown" if b is None or not math.isfinite(b) else _change(b, line.unit)
-            for b in line.interval
-        )
-        parts.append(f"95 % interval {low} to {high}")
-    return f"{text} ({', '.join(parts)})" if parts else text
-
-
-def _change(value: float, unit: str) -> str:
-    if unit == "ratio":
-        return f"{value:.2f}x"
-    if unit == "share":
-        return f"{value * 100:+.1f} points"
-    return f"{'-' if value < 0 else '+'}{format_duration(abs(value))}"
-
-
-def _more(line: Line) -> str:
-    if line.more is None:
-        return ""
-    return f"; about {line.more} more run{'' if line.more == 1 else 's'} each would tell"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vqchaos.checks.base import Verdict, worst
-from vqchaos.compare import Limit, compare, describe, load
+from vqchaos.compare import Limit, compare
+from vqchaos.compare_words import describe
 from vqchaos.errors import UsageError, VqchaosError
 from vqchaos.experiment.gate import (
     Gate,
@@ -19,6 +20,7 @@ from vqchaos.experiment.gate import (
     Valid,
     Verdicts,
 )
+from vqchaos.saved import load_runs
 from vqchaos.summary import recovery_times
 from vqchaos.units import format_duration, parse_share
 
@@ -55,7 +57,7 @@ def require_known(gate: Gate, file: Path, experiments: Collection[str]) -> None:
     judged."""
     for rule in gate.rules:
         if isinstance(rule, Regression):
-            load(gate.base_of(rule, file))
+            load_runs(gate.base_of(rule, file))
         named: Sequence[str] = ()
         if isinstance(rule, RecoveryLimit):
             named = (rule.experiment,)
@@ -150,7 +152,7 @@ def _valid(
 def _regression(
     rule: Regression, gate: Gate, file: Path, _summary: Mapping[str, Any], verdicts: Runs
 ) -> _Answer:
-    base = load(gate.base_of(rule, file))
+    base = load_runs(gate.base_of(rule, file))
     drop = parse_share(rule.max_drop)
     found = compare(base, list(verdicts), Limit.parse(rule.max), max_drop=drop)
     lines = [line for line in found.lines if line.state == found.state] or found.lines

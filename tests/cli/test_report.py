@@ -108,7 +108,7 @@ def test_a_run_without_a_verdict_says_how_to_get_one(
     (saved / "verdict.json").unlink()
     err = refused(capsys, saved)
     assert "verdict.json: No such file" in err
-    assert "vqchaos judge RUN --save" in err
+    assert f"vqchaos judge {saved} --save" in err
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"verdict": "pass"}'])
@@ -126,6 +126,28 @@ def test_a_set_whose_run_is_gone_says_which(
     err = refused(capsys, a_set)
     assert "one/verdict.json" in err
     assert "move them together" in err
+
+
+@pytest.mark.parametrize("row", [{}, "one", {"dir": ".."}])
+def test_a_set_whose_row_names_no_folder_is_an_error_of_usage(
+    a_set: Path, row: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = json.loads((a_set / "summary.json").read_text())
+    (a_set / "summary.json").write_text(json.dumps({**summary, "runs": [row]}))
+    assert "expected the name of a folder beside the set's" in refused(capsys, a_set)
+
+
+def test_a_killed_gameday_gets_its_summary(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day = saved.parent / "day"
+    day.mkdir()
+    (day / "minutes.jsonl").write_text('{"kind": "run.ended", "step": 1, "dir": "one"}\n')
+    verdict = (saved / "verdict.json").read_text()
+    (saved / "verdict.json").write_text("{}")
+    assert "one/verdict.json: not a verdict" in refused(capsys, day)
+    (saved / "verdict.json").write_text(verdict)
+    assert run(["report", str(day)]) == ExitCode.PASS
+    [row] = json.loads((day / "summary.json").read_text())["runs"]
+    assert row["dir"] == "one"
 
 
 def test_a_broken_history_is_named(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:

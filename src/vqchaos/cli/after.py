@@ -61,7 +61,7 @@ def report(
     """Offline, from the verdict that the run has: `vqchaos judge --save` gives it another. A run
     gets report.html, junit.xml, summary.md and metrics.prom; a set index.html,
     junit.xml, summary.md and metrics.prom."""
-    from vqchaos.cli.saved import render
+    from vqchaos.cli.rendering import render
 
     print(render(run, out))
 

@@ -43,8 +43,9 @@ def compare(
 ) -> None:
     """Offline. 0 no regression, 1 regression, 3 cannot tell: it never guesses where the runs are
     too few."""
-    from vqchaos.compare import Limit, load
+    from vqchaos.compare import Limit
     from vqchaos.compare import compare as compared
+    from vqchaos.saved import load_runs
     from vqchaos.units import parse_share
 
     limit = Limit.parse(max_regression)
@@ -52,7 +53,8 @@ def compare(
         drop = parse_share(max_drop)
     except ValueError as error:
         raise UsageError(f"--max-drop {max_drop}: {error}") from error
-    found = compared(load(base), load(new), limit, max_drop=drop, allow_different=allow_different)
+    runs = load_runs(base), load_runs(new)
+    found = compared(*runs, limit, max_drop=drop, allow_different=allow_different)
     if as_json:
         print(json.dumps(found.as_dict(), allow_nan=False))
     else:
@@ -65,7 +67,7 @@ def _shown(found: Comparison) -> RenderableType:
     from rich.padding import Padding
     from rich.text import Text
 
-    from vqchaos.compare import describe
+    from vqchaos.compare_words import describe
     from vqchaos.text import one_line
 
     def mark(state: str) -> Text:

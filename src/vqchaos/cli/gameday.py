@@ -67,8 +67,8 @@ def gameday(
     if played.error is not None:
         show_error(played.error)
     if played.summary["runs"]:
-        from vqchaos.cli.saved import verdicts_of
         from vqchaos.report.terminal import render_set
+        from vqchaos.saved import verdicts_of
 
         verdicts = verdicts_of(played.folder, played.summary)
         console().print(render_set(played.summary, verdicts))

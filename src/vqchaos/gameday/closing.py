@@ -3,7 +3,6 @@ of one that was killed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from vqchaos.errors import ExitCode, worst
 from vqchaos.gameday.minutes import FILE, read_minutes
 from vqchaos.report.files import write_set
 from vqchaos.report.minutes import minutes_data
+from vqchaos.saved import load_beside
 from vqchaos.summary import judge_set
 
 Verdict = Mapping[str, Any]
@@ -51,11 +51,8 @@ def summarise(
 
 def close_killed(folder: Path) -> dict[str, Any]:
     """Of a session that was killed: its minutes, and the runs that had been judged. Raises
-    OSError, ValueError for a verdict that cannot be read."""
+    OSError, UsageError for a verdict that cannot be read."""
     records = read_minutes(folder / FILE)
-    names = [str(r.get("dir", "")) for r in records if r.get("kind") == "run.ended"]
-    runs = []
-    for name in names:
-        file = folder.resolve().parent / Path(name).name / "verdict.json"
-        runs.append((Path(name).name, json.loads(file.read_text(encoding="utf-8"))))
+    names = [r.get("dir") for r in records if r.get("kind") == "run.ended"]
+    runs = [(str(name), load_beside(folder, name)) for name in names]
     return close(folder, records, runs, [ExitCode.UNKNOWN])

@@ -14,7 +14,7 @@ from rich.text import Text
 from vqchaos.report import sparkline
 from vqchaos.report.markdown import not_passed
 from vqchaos.report.spread import set_recovery
-from vqchaos.report.strip import Strip, letters
+from vqchaos.report.way_back import WayBack, letters
 from vqchaos.report.words import MARKS, counts, quantity, recovery_line, replica_table, timeline
 from vqchaos.text import one_line
 from vqchaos.units import format_duration
@@ -152,8 +152,8 @@ def _recovery(verdict: Verdict) -> list[RenderableType]:
     steps = timeline(verdict)
     if len(steps) > 1:
         line = _Steps([f"{name} {_at(at)}" for name, at, _ in steps])
-        strip = Padding(Strip([at for _, at, _ in steps]), (0, 0, 0, 2))
-        out += [Padding(line, (0, 0, 0, 2)), Text(""), strip, _waterfall(steps)]
+        to_scale = Padding(WayBack([at for _, at, _ in steps]), (0, 0, 0, 2))
+        out += [Padding(line, (0, 0, 0, 2)), Text(""), to_scale, _waterfall(steps)]
     return [*out, Text("")]
 
 

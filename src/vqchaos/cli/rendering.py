@@ -1,16 +1,11 @@
-"""Saved runs and sets, read from their folders to be rendered again."""
+"""Saved runs and sets rendered again."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from vqchaos.errors import UsageError
-
-_RUN = frozenset({"experiment", "verdict", "valid", "checks", "recovery", "outcomes", "latency"})
-_SET = frozenset({"runs", "recovery", "verdict", "exit_code"})
+from vqchaos.saved import load_summary, load_verdict, verdicts_of
 
 
 def render(folder: Path, out: Path | None) -> Path:
@@ -43,7 +38,7 @@ def _run(folder: Path, out: Path | None) -> Path:
     from vqchaos.report.files import render_run
     from vqchaos.view import RunView
 
-    verdict = _load(folder / "verdict.json", _RUN, "judge it with `vqchaos judge RUN --save`")
+    verdict = load_verdict(folder)
     try:
         events = read(folder / "history.jsonl")
     except HistoryError as error:
@@ -55,40 +50,16 @@ def _run(folder: Path, out: Path | None) -> Path:
 def _set(folder: Path, out: Path | None) -> Path:
     from vqchaos.report.files import render_set
 
-    summary = _load(folder / "summary.json", _SET, None)
+    summary = load_summary(folder)
     return render_set(folder, summary, verdicts_of(folder, summary), out)
-
-
-def verdicts_of(folder: Path, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The verdicts of a set's runs, in their order. Raises UsageError."""
-    hint = "a set's runs lie beside its folder: move them together"
-    return [
-        _load(folder.resolve().parent / Path(str(item["dir"])).name / "verdict.json", _RUN, hint)
-        for item in summary["runs"]
-    ]
 
 
 def _killed_gameday(folder: Path, out: Path | None) -> Path:
     """Of a session that never came to its summary: that is made now."""
     from vqchaos.gameday.closing import close_killed
 
-    try:
-        close_killed(folder)
-    except (ValueError, FileNotFoundError) as error:
-        raise UsageError(f"{folder}: a run of this game day cannot be read: {error}") from error
+    close_killed(folder)
     return _set(folder, out)
-
-
-def _load(path: Path, keys: frozenset[str], hint: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", hint=hint) from error
-    except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}", hint=hint) from error
-    if not isinstance(found, dict) or not keys <= found.keys():
-        raise UsageError(f"{path}: not a {path.name} of vqchaos", hint=hint)
-    return found
 
 
 def _hint(folder: Path) -> str:

@@ -38,7 +38,7 @@ def widths(moments: Sequence[float], room: int) -> list[int]:
     return out
 
 
-class Strip:
+class WayBack:
     """``moments`` in order of time, the injection first."""
 
     def __init__(self, moments: Sequence[float]) -> None:

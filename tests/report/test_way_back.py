@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from vqchaos.report.strip import Strip, letters, widths
+from vqchaos.report.way_back import WayBack, letters, widths
 
 
 def shown(moments: list[float], width: int) -> str:
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(Strip(moments))
+        console.print(WayBack(moments))
     return capture.get().rstrip("\n")
 
 
