@@ -41,7 +41,7 @@ SET = [
     "phases.warmup=2s",
     "phases.baseline=8s",
     "phases.fault=2m",
-    "phases.recovery=20s",
+    "phases.recovery=30s",
     "canary.enabled=false",
 ]
 PATIENCE = 120.0
