@@ -89,9 +89,6 @@ class Verification:
     why: str = ""
 
 
-YES, NO, NONE = "yes", "no", "none"
-
-
 class Fault(BaseModel):
     """Base of all fault settings; one subclass a file, registered in ``faults/__init__``.
 
@@ -200,7 +197,6 @@ class StartupFault(Fault):
     family: ClassVar[str] = "start-up"
     needs: ClassVar[frozenset[Capability]] = frozenset({Capability.STARTUP})
     revert_timeout: ClassVar[float] = 120.0  # more than its parts: stop, unapply, start
-    serves: ClassVar[bool] = False  # whether the broken start is expected to serve (bit flips)
     causes: ClassVar[tuple[str, ...]] = ()  # regexes; a log line that matches names the cause
 
     target: AnyServer = Field(

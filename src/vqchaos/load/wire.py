@@ -103,11 +103,6 @@ class AnswerBuilder:
         )
 
     @property
-    def finished(self) -> bool:
-        """Every choice that was seen has a finish reason."""
-        return bool(self._finish) and None not in self._finish.values()
-
-    @property
     def tokens(self) -> int:
         return self._tokens
 

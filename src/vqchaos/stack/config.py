@@ -7,7 +7,7 @@ loader sees to that. The kind picks the model: ``local``, ``docker`` or ``attach
 from __future__ import annotations
 
 import shlex
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -294,10 +294,3 @@ class DockerStackFile(ReachedStackFile):
 
 AnyStackFile = LocalStackFile | AttachStackFile | DockerStackFile
 StackFile = Annotated[AnyStackFile, Field(discriminator="kind")]
-
-
-def stack_schema() -> dict[str, Any]:
-    """JSON Schema of a stack file, for editors."""
-    from pydantic import TypeAdapter  # noqa: PLC0415 (only `schema` needs it)
-
-    return TypeAdapter[Any](StackFile).json_schema(by_alias=True)

@@ -133,8 +133,6 @@ class ProxyControl(Protocol):
 
 # ---------------------------------------------------------------- processes
 
-Role = Literal["server", "engine", "worker", "tracker", "proxy"]
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessRef:
