@@ -1,26 +1,34 @@
 """From the intent to a fault that is proven in force: vqchaos, and Chaos Toolkit beside it.
 
-    python -m benchmarks.peers.injection RUNS… [--chaos PATH]
+    python -m benchmarks.peers.injection RUNS… [--chaos PATH] [--pumba PATH]
 
 ``RUNS`` are folders of saved runs (or folders of those): of each fault the time from its ledger
 entry, which comes before everything else, to its injection and to the proof, by type, in ms. With
 ``--chaos`` (of an environment with chaostoolkit and chaostoolkit-toxiproxy), Chaos Toolkit adds
 300 ms of latency twenty times to a real Toxiproxy; its action has no proof, so a probe follows
-that reads the toxic back; both times are its journal's.
+that reads the toxic back; both times are its journal's. With ``--pumba``, Pumba kills twenty
+containers of the daemon at DOCKER_HOST: until Docker says that the container is dead, and until
+Pumba's command is over (it proves nothing); its own start is in both.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
+import shutil
 import statistics
 import subprocess
+import tarfile
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import docker
 from benchmarks.toxiproxy_removal import serve, toxiproxy
 from tests.fakes import free_port
 
@@ -71,6 +79,60 @@ def of_chaos(chaos: Path) -> list[tuple[float, float]]:
     return found
 
 
+def of_pumba(pumba: Path) -> list[tuple[float, float]]:
+    """(to the container's end by Docker's word, to the end of the command), seconds after its
+    start. Needs a static busybox."""
+    client = docker.from_env()
+    image = client.images.load(busybox_image())[0]
+    found = []
+    for n in range(ROUNDS):
+        name = f"vqchaos-bench-{n}"
+        container = client.containers.run(image, ["sleep", "600"], detach=True, name=name)
+        try:
+            began = time.time()
+            subprocess.run(
+                [str(pumba), "kill", "--signal", "SIGKILL", name], check=True, capture_output=True
+            )
+            over = time.time()
+            container.wait(timeout=10)
+            container.reload()
+            dead = moment(container.attrs["State"]["FinishedAt"])
+        finally:
+            container.remove(force=True)
+        found.append((dead - began, over - began))
+    client.images.remove(image.id, force=True)
+    return found
+
+
+def busybox_image() -> bytes:
+    """An image of busybox alone, as `docker save` writes it."""
+    busybox = shutil.which("busybox")
+    assert busybox is not None, "apt-get install busybox-static"
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        tar.add(busybox, "bin/sleep")
+    data = layer.getvalue()
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": ["vqchaos-bench:1"], "Layers": ["layer.tar"]}]
+    image = io.BytesIO()
+    files = {
+        "layer.tar": data,
+        "config.json": json.dumps(config).encode(),
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    with tarfile.open(fileobj=image, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return image.getvalue()
+
+
 def experiment(api: int, toxic: str) -> dict[str, object]:
     action = {
         "type": "action",
@@ -107,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="*")
     parser.add_argument("--chaos", type=Path, help="the chaos command of Chaos Toolkit")
+    parser.add_argument("--pumba", type=Path, help="the pumba command; needs Docker")
     options = parser.parse_args()
     print("| what | n | injected, median ms | proven, median ms | proven, worst ms |")
     print("|---|---|---|---|---|")
@@ -114,6 +177,8 @@ def main() -> None:
         print(row(f"vqchaos, `{kind}`", times))
     if options.chaos is not None:
         print(row("Chaos Toolkit, latency toxic", of_chaos(options.chaos)))
+    if options.pumba is not None:
+        print(row("Pumba, kill (dead; command over)", of_pumba(options.pumba)))
 
 
 if __name__ == "__main__":
