@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from vqchaos.history.events import (
     Request,
 )
 from vqchaos.history.history import History
+from vqchaos.history.store import Writer, read
 
 BASE = World().request(1.0)
 MOMENT = st.floats(0, 1e6)
@@ -32,6 +34,7 @@ REQUEST = st.builds(
     first_byte=NEVER, first_token=NEVER, tokens=st.lists(MOMENT, max_size=4), ended=MOMENT,
     outcome=st.sampled_from(["ok", "hung"]), status=st.none() | st.integers(100, 599), detail=TEXT,
     excerpt=TEXT, replica=st.none() | TEXT, mixed=st.none() | TEXT,
+    completion_tokens=st.none() | st.integers(-3, 9) | st.integers(),
 )  # fmt: skip
 EVENT: st.SearchStrategy[Event] = st.one_of(
     REQUEST,
@@ -71,6 +74,8 @@ def test_json_makes_the_events_that_were_written(events: list[Event]) -> None:
         {"outcome": ["ok"]},
         {"excerpt": None},
         {"t": {}},
+        {"completion_tokens": "7"},
+        {"mixed": False},
     ],
 )
 def test_what_no_column_takes_leaves_no_trace(wrong: dict[str, Any]) -> None:
@@ -121,6 +126,25 @@ def test_requests_that_are_alike_share_their_kind() -> None:
     table = History(made).requests
     assert len(table) == sum(isinstance(event, Request) for event in made)
     assert len(table.keys) < 6
+
+
+def test_answers_of_all_lengths_and_signs_are_one_kind() -> None:
+    requests = [replace(BASE, completion_tokens=n, mixed=f"the id is {n}") for n in range(9)]
+    history = History(requests)
+    assert history == requests
+    assert len(history.requests.keys) == 1
+
+
+def test_a_target_may_say_any_number_of_tokens(tmp_path: Path) -> None:
+    said = [0, -1, -2, 2**31, 2**64, 2**70, 10**400]
+    path = tmp_path / "history.jsonl"
+    with Writer(path) as out:
+        for event in World().build()[:1]:
+            out.write(event)
+        for number in said:
+            out.write(replace(BASE, completion_tokens=number))
+    found = [r.completion_tokens for r in read(path) if isinstance(r, Request)]
+    assert found == said
 
 
 def test_metrics_are_asked_for_by_name() -> None:
