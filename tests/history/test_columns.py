@@ -87,6 +87,28 @@ def test_what_no_column_takes_leaves_no_trace(wrong: dict[str, Any]) -> None:
     assert history == [BASE, other]
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    "name", ["t", "due", "sent", "first_byte", "first_token", "tokens", "ended", "deadline"]
+)
+def test_a_moment_that_is_not_finite_is_no_moment(name: str, bad: float) -> None:
+    history = History([BASE])
+    wrong = [1.0, bad] if name == "tokens" else bad
+    with pytest.raises(ValueError, match=f"{name} must be a finite number, not "):
+        history.append_json({**encode(BASE), name: wrong})
+    assert history == [BASE]
+
+
+def test_the_moment_of_another_event_is_finite_too() -> None:
+    with pytest.raises(ValueError, match="t must be a finite number, not inf"):
+        History().append_json({"type": "note", "t": float("inf"), "text": "x"})
+
+
+def test_moments_may_be_too_large_to_be_added() -> None:
+    late = replace(BASE, sent=1.5e308, ended=1.5e308, tokens=[1.5e308, 1.6e308])
+    assert History([late]) == [late]
+
+
 def test_an_event_that_lacks_a_required_key_says_which() -> None:
     data = encode(BASE)
     del data["deadline"]

@@ -7,6 +7,7 @@ its number. ``add`` takes all or, with a TypeError or ValueError, nothing.
 from __future__ import annotations
 
 from array import array
+from math import isfinite
 from typing import Any, NamedTuple
 
 from vqchaos.history.events import Event, HealthProbe, LagProbe, MetricsProbe, Request
@@ -128,6 +129,10 @@ class Requests(Table):
         )
         moments, times = array("d", row), array("d", tokens)
         late = None if t == ended else array("d", (t,))[0]
+        # Each value is looked at only where their sum is no number: that is far cheaper.
+        whole = t + due + (sent or 0.0) + (first_byte or 0.0) + (first_token or 0.0) + ended
+        if not isfinite(whole + deadline + sum(times)):
+            _check_finite(self.names, values)
         count = _count(completion_tokens)
         if mixed is not None and not isinstance(mixed, str):
             raise TypeError("mixed must be text or null")
@@ -201,6 +206,15 @@ class Requests(Table):
             completion_tokens=count,
             **(common | {"mixed": self._mixed[number]} if number in self._mixed else common),
         )
+
+
+def _check_finite(names: tuple[str, ...], values: tuple[Any, ...]) -> None:
+    """Raises ValueError that says which moment, or number of seconds, is not finite."""
+    for name, value in zip(names, values, strict=True):
+        numbers = value if name == "tokens" else [value] if isinstance(value, float) else []
+        for number in numbers:
+            if not isfinite(number) and name != "completion_tokens":
+                raise ValueError(f"{name} must be a finite number, not {number}")
 
 
 def _count(completion_tokens: float | None) -> int:
