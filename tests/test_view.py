@@ -23,6 +23,7 @@ from vqchaos.history.events import (
 )
 from vqchaos.view import Group, RunView, figures, stalled_at
 from vqchaos.view.faults import fault_records
+from vqchaos.view.strip import STEPS, strip
 from vqchaos.view.validity import void_reasons
 
 EXTERNAL = {"faults": [{"type": "external"}]}
@@ -320,3 +321,13 @@ def test_of_a_fault_s_several_times_the_worst_is_told() -> None:
 def test_no_p99_is_made_of_few_samples() -> None:
     world = World().inject().add(LagProbe(t=15, samples=[0.001] * 20 + [0.3]))
     assert "lag highest of 41 300ms, at most 100ms" in reasons(world)
+
+
+def test_a_strip_has_few_steps_however_late_a_request_says_it_was_sent() -> None:
+    def late(request: Request) -> Request:
+        return changed(request, sent=1e12) if request.id == "vqc-000009" else request
+
+    world = World(workloads=("clients", "batch")).inject().band(0, 99, late)
+    found = strip(RunView(world.build(), experiment()))
+    assert len(found["ok"]) <= STEPS + 1
+    assert sum(found["ok"]) + sum(found["failed"]) > 100

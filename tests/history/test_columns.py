@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from vqchaos.history.events import (
     Request,
 )
 from vqchaos.history.history import History
+from vqchaos.history.store import Writer, read
 
 BASE = World().request(1.0)
 MOMENT = st.floats(0, 1e6)
@@ -32,6 +34,7 @@ REQUEST = st.builds(
     first_byte=NEVER, first_token=NEVER, tokens=st.lists(MOMENT, max_size=4), ended=MOMENT,
     outcome=st.sampled_from(["ok", "hung"]), status=st.none() | st.integers(100, 599), detail=TEXT,
     excerpt=TEXT, replica=st.none() | TEXT, mixed=st.none() | TEXT,
+    completion_tokens=st.none() | st.integers(-3, 9) | st.integers(),
 )  # fmt: skip
 EVENT: st.SearchStrategy[Event] = st.one_of(
     REQUEST,
@@ -71,6 +74,8 @@ def test_json_makes_the_events_that_were_written(events: list[Event]) -> None:
         {"outcome": ["ok"]},
         {"excerpt": None},
         {"t": {}},
+        {"completion_tokens": "7"},
+        {"mixed": False},
     ],
 )
 def test_what_no_column_takes_leaves_no_trace(wrong: dict[str, Any]) -> None:
@@ -80,6 +85,28 @@ def test_what_no_column_takes_leaves_no_trace(wrong: dict[str, Any]) -> None:
     other = replace(BASE, id="vqc-2", tokens=[2.0], t=9.0)
     history.append(other)
     assert history == [BASE, other]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    "name", ["t", "due", "sent", "first_byte", "first_token", "tokens", "ended", "deadline"]
+)
+def test_a_moment_that_is_not_finite_is_no_moment(name: str, bad: float) -> None:
+    history = History([BASE])
+    wrong = [1.0, bad] if name == "tokens" else bad
+    with pytest.raises(ValueError, match=f"{name} must be a finite number, not "):
+        history.append_json({**encode(BASE), name: wrong})
+    assert history == [BASE]
+
+
+def test_the_moment_of_another_event_is_finite_too() -> None:
+    with pytest.raises(ValueError, match="t must be a finite number, not inf"):
+        History().append_json({"type": "note", "t": float("inf"), "text": "x"})
+
+
+def test_moments_may_be_too_large_to_be_added() -> None:
+    late = replace(BASE, sent=1.5e308, ended=1.5e308, tokens=[1.5e308, 1.6e308])
+    assert History([late]) == [late]
 
 
 def test_an_event_that_lacks_a_required_key_says_which() -> None:
@@ -121,6 +148,25 @@ def test_requests_that_are_alike_share_their_kind() -> None:
     table = History(made).requests
     assert len(table) == sum(isinstance(event, Request) for event in made)
     assert len(table.keys) < 6
+
+
+def test_answers_of_all_lengths_and_signs_are_one_kind() -> None:
+    requests = [replace(BASE, completion_tokens=n, mixed=f"the id is {n}") for n in range(9)]
+    history = History(requests)
+    assert history == requests
+    assert len(history.requests.keys) == 1
+
+
+def test_a_target_may_say_any_number_of_tokens(tmp_path: Path) -> None:
+    said = [0, -1, -2, 2**31, 2**64, 2**70, 10**400]
+    path = tmp_path / "history.jsonl"
+    with Writer(path) as out:
+        for event in World().build()[:1]:
+            out.write(event)
+        for number in said:
+            out.write(replace(BASE, completion_tokens=number))
+    found = [r.completion_tokens for r in read(path) if isinstance(r, Request)]
+    assert found == said
 
 
 def test_metrics_are_asked_for_by_name() -> None:

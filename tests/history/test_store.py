@@ -73,6 +73,13 @@ def test_a_cut_last_line_is_ignored(tmp_path: Path) -> None:
     assert read(path) == [started(), Note(t=1.0, text="whole")]
 
 
+def test_a_moment_that_is_no_number_names_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    write(path, started(), Note(t=float("nan"), text="x"), Note(t=1.0, text="y"))
+    with pytest.raises(HistoryError, match=r"history\.jsonl:2: .*t must be a finite number"):
+        read(path)
+
+
 def test_a_broken_line_in_the_middle_names_its_place(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     write(path, started())

@@ -7,11 +7,14 @@ its number. ``add`` takes all or, with a TypeError or ValueError, nothing.
 from __future__ import annotations
 
 from array import array
+from math import isfinite
 from typing import Any, NamedTuple
 
 from vqchaos.history.events import Event, HealthProbe, LagProbe, MetricsProbe, Request
 
 _NEVER = float("nan")  # None in a column of moments
+_NO_COUNT, _ODD = -1, -2  # in the column of counts
+_ODDLY_MANY = 1 << 31
 _MOST_KNOWN = (
     10_000  # different texts that are looked up; they are the target's, as many as it likes
 )
@@ -70,7 +73,7 @@ class Texts:
 
 
 class Kind(NamedTuple):
-    """What many requests have in common."""
+    """What many requests have in common: nothing that may differ with each answer."""
 
     workload: str
     api: str
@@ -79,9 +82,8 @@ class Kind(NamedTuple):
     outcome: str
     status: int | None
     finish_reason: str | None
-    completion_tokens: int | None
     replica: str | None
-    mixed: str | None
+    mixed: bool | None  # whether there was a sign of a second answer; None: not looked for
 
 
 class Requests(Table):
@@ -106,6 +108,9 @@ class Requests(Table):
         self._texts = Texts()  # detail and excerpt, in turn; equal pairs once
         self._said = array("I")  # the number of each one's pair
         self._pairs: dict[tuple[str, str], int] = {}
+        self._counts = array("i")  # completion tokens, as ``_count`` has them
+        self._odd: dict[int, int] = {}  # counts that are no count, or too large for the column
+        self._mixed: dict[int, str] = {}  # the sign of a second answer, where there is one
         self._common: list[dict[str, Any]] = []  # each key, by the names of its values
         self._late: dict[int, float] = {}  # ``t``, where that is not when it ended
 
@@ -124,19 +129,32 @@ class Requests(Table):
         )
         moments, times = array("d", row), array("d", tokens)
         late = None if t == ended else array("d", (t,))[0]
+        # Each value is looked at only where their sum is no number: that is far cheaper.
+        whole = t + due + (sent or 0.0) + (first_byte or 0.0) + (first_token or 0.0) + ended
+        if not isfinite(whole + deadline + sum(times)):
+            _check_finite(self.names, values)
+        count = _count(completion_tokens)
+        if mixed is not None and not isinstance(mixed, str):
+            raise TypeError("mixed must be text or null")
         # A plain tuple equals a Kind, and is made in a tenth of the time.
-        key = (workload, api, stream, deadline, outcome, status, finish_reason, completion_tokens,
-               replica, mixed)  # fmt: skip
+        key = (workload, api, stream, deadline, outcome, status, finish_reason, replica,
+               None if mixed is None else mixed != "")  # fmt: skip
         number = self._known.get(key)
         if number is None:
             number = self._number(Kind(*key))
-            self._common.append(self.keys[number]._asdict())
+            common = self.keys[number]._asdict()
+            self._common.append({**common, "mixed": None if mixed is None else ""})
         said = self._pairs.get((detail, excerpt))
         if said is None:
             said = self._pair(detail, excerpt)
         self._ids.add(id_)
         if late is not None:
             self._late[len(self.key)] = late
+        if count == _ODD:
+            self._odd[len(self.key)] = completion_tokens
+        if mixed:
+            self._mixed[len(self.key)] = mixed
+        self._counts.append(count)
         self.moments += moments
         self.tokens += times
         self.starts.append(len(self.tokens))
@@ -168,6 +186,12 @@ class Requests(Table):
         due, *some, ended = self.moments[place : place + self.WIDTH]
         sent, first_byte, first_token = (None if m != m else m for m in some)  # noqa: PLR0124 - NaN
         said = 2 * self._said[number]
+        count: int | None = self._counts[number]
+        if count == _NO_COUNT:
+            count = None
+        elif count == _ODD:
+            count = self._odd[number]
+        common = self._common[self.key[number]]
         return Request(
             t=self._late.get(number, ended),
             id=self._ids[number],
@@ -179,8 +203,30 @@ class Requests(Table):
             ended=ended,
             detail=self._texts[said],
             excerpt=self._texts[said + 1],
-            **self._common[self.key[number]],
+            completion_tokens=count,
+            **(common | {"mixed": self._mixed[number]} if number in self._mixed else common),
         )
+
+
+def _check_finite(names: tuple[str, ...], values: tuple[Any, ...]) -> None:
+    """Raises ValueError that says which moment, or number of seconds, is not finite."""
+    for name, value in zip(names, values, strict=True):
+        numbers = value if name == "tokens" else [value] if isinstance(value, float) else []
+        for number in numbers:
+            if not isfinite(number) and name != "completion_tokens":
+                raise ValueError(f"{name} must be a finite number, not {number}")
+
+
+def _count(completion_tokens: float | None) -> int:
+    """What the column of counts holds for it. The target may say any number; one of more than 64
+    bits comes as a float out of JSON."""
+    if completion_tokens is None:
+        return _NO_COUNT
+    if isinstance(completion_tokens, int):
+        return completion_tokens if 0 <= completion_tokens < _ODDLY_MANY else _ODD
+    if isinstance(completion_tokens, float):
+        return _ODD
+    raise TypeError("completion_tokens must be a number or null")
 
 
 class HealthProbes(Table):

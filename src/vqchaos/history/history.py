@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from operator import attrgetter, itemgetter
 from typing import Any, overload
 
@@ -50,8 +51,8 @@ class History(Sequence[Event]):
     def append_json(self, data: dict[str, Any]) -> None:
         """An event as its JSON object; types that this version does not know are passed over.
 
-        Raises TypeError where a required key is missing or no column takes a value; the history
-        is then as it was.
+        Raises TypeError where a required key is missing or no column takes a value, ValueError
+        where a moment is not finite; the history is then as it was.
         """
         found = self._by_type.get(str(data.get("type")))
         if found is not None:
@@ -69,6 +70,9 @@ class History(Sequence[Event]):
                 return
         event = decode(data)
         if event is not None:
+            for name, value in data.items():
+                if isinstance(value, float) and not isfinite(value) and hasattr(event, name):
+                    raise ValueError(f"{name} must be a finite number, not {value}")
             self.append(event)
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vqchaos.arrays import np
 from vqchaos.history.events import Request
-from vqchaos.recovery.window import Good, Rule, Scan, Window
+from vqchaos.recovery.window import Goods, Rule, Scan, Window
 from vqchaos.view.group import Group
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
@@ -57,18 +57,21 @@ def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
     """
     requests = run.requests
     begin, end = frame.places(requests)
-    places = run.troubles.places
-    broken: list[Window] = []
-    for trouble in places[(begin <= places) & (places < end)].tolist():
-        if (window := _first_window(frame.rule, requests[begin:trouble])) is not None:
-            broken.append(window)
-        begin = trouble + 1
-    return broken, _first_window(frame.rule, requests[begin:end])
+    bad = run.troubles.places
+    bad = bad[(begin <= bad) & (bad < end)] - begin
+    goods = Goods(requests[begin:end])
+    # Before and behind each bad one: a stalled one may have ended ok.
+    ends = [*np.searchsorted(goods.places, bad, "left").tolist(), len(goods.places)]
+    begins = [0, *np.searchsorted(goods.places, bad, "right").tolist()]
+    found = [_first_window(frame.rule, goods, a, b) for a, b in zip(begins, ends, strict=True)]
+    return [window for window in found[:-1] if window is not None], found[-1]
 
 
-def _first_window(rule: Rule, requests: Group) -> Window | None:
+def _first_window(rule: Rule, goods: Goods, begin: int, end: int) -> Window | None:
+    if begin >= end or goods.sent[end - 1] - goods.sent[begin] < rule.settings.for_:
+        return None  # of many bad requests nearly all
     scan = Scan(rule)
-    for request in Good.all_of(requests):
+    for request in goods.some(begin, end):
         scan.insert(request)
         if (window := scan.find()) is not None:
             return window

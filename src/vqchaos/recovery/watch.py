@@ -15,7 +15,7 @@ from vqchaos.history.events import (
 )
 from vqchaos.history.history import History
 from vqchaos.recovery.frame import frame_of
-from vqchaos.recovery.window import Good, Rule, Scan, Window
+from vqchaos.recovery.window import Good, Goods, Rule, Scan, Window
 from vqchaos.scenario import Scenario
 from vqchaos.view.faults import EXTERNAL
 from vqchaos.view.requests import order
@@ -101,7 +101,7 @@ class RecoveryWatch:
                 begin = int(bad[-1])
                 self._last_bad = order(requests[begin])
                 begin += 1
-            self._scan = Scan(self._frame.rule, Good.all_of(requests[begin:end]))
+            self._scan = Scan(self._frame.rule, Goods(requests[begin:end]))
 
     def _place(self, request: Request) -> None:
         if self._frame is None or not self._frame.holds(request):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
+from vqchaos.arrays import np
 from vqchaos.history.events import PILOT, Request
 from vqchaos.scenario import Recovered
 from vqchaos.stats import quantile_sorted
@@ -39,20 +39,35 @@ class Good(NamedTuple):
         sent, first = sent_at(request), ttft(request)
         return cls(sent, request.id, request.known, first, request.workload)
 
-    @classmethod
-    def all_of(cls, group: Group) -> Iterator[Good]:
-        """Those of a group that ended ok."""
-        good, table = group.ok, group.table
-        workloads = [kind.workload for kind in table.keys]
-        for start in range(0, len(good), _AT_ONCE):
-            some = good[start : start + _AT_ONCE]
+
+class Goods:
+    """Those of ``requests`` that ended ok; the requests are in order of sending. What is known of
+    all of them is reckoned once: a run of good requests between two bad ones is a slice of it."""
+
+    def __init__(self, requests: Group) -> None:
+        ok = requests.ended_as("ok")
+        good = requests.pick(ok)
+        self.places = np.flatnonzero(ok)  # among the requests
+        self.sent = good.sent
+        self._known, self._ttft = good.known, good.ttft
+        self._rows, self._kinds = good.rows, good.kinds
+        self._id = good.table.id
+        self._workloads = [kind.workload for kind in good.table.keys]
+
+    def __iter__(self) -> Iterator[Good]:
+        return self.some(0, len(self.places))
+
+    def some(self, begin: int, end: int) -> Iterator[Good]:
+        """Those from the ``begin``-th on, up to the ``end``-th."""
+        for start in range(begin, end, _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, end))
             yield from map(
-                cls,
-                some.sent.tolist(),
-                map(table.id, some.rows.tolist()),
-                some.known.tolist(),
-                (None if t != t else t for t in some.ttft.tolist()),  # noqa: PLR0124 - NaN
-                map(workloads.__getitem__, some.kinds.tolist()),
+                Good,
+                self.sent[part].tolist(),
+                map(self._id, self._rows[part].tolist()),
+                self._known[part].tolist(),
+                (None if t != t else t for t in self._ttft[part].tolist()),  # noqa: PLR0124 - NaN
+                map(self._workloads.__getitem__, self._kinds[part].tolist()),
             )
 
 
@@ -203,7 +218,7 @@ class Scan:
 
     def _starts_fast(self, first: int) -> bool:
         """Its first client's request decides: the pilot may go on while clients wait."""
-        for request in islice(self._requests, first, None):
-            if request.workload != PILOT:
-                return self._rule.may_start(request)
+        for place in range(first, len(self._requests)):
+            if self._requests[place].workload != PILOT:
+                return self._rule.may_start(self._requests[place])
         return True

@@ -61,12 +61,6 @@ class Health:
         """In order of time."""
         return self.pick(np.argsort(self.t, kind="stable"))
 
-    def between(self, start: float, end: float) -> Health:
-        """Those that were answered in [start, end], of probes in order."""
-        t = self.t
-        low, high = np.searchsorted(t, start, "left"), np.searchsorted(t, end, "right")
-        return self.pick(slice(int(low), int(high)))
-
     def changes(self) -> Iterator[HealthProbe]:
         """The first probe, and each that did not say what the one before it said; of probes in
         order."""

@@ -24,7 +24,7 @@ def strip(run: RunView) -> dict[str, Any]:
     if not requests:
         return {}
     sent = requests.sent
-    step = step_for(max(run.watched_until, float(sent[-1])), STEPS)
+    step = step_for(max(run.watched_until, float(sent.max())), STEPS)
     places = np.maximum(sent // step, 0).astype(np.intp)
     good = requests.ended_as("ok")
     count = int(places.max()) + 1

@@ -55,15 +55,10 @@ def dead_spans(run: RunView, since: float, until: float) -> list[tuple[float, fl
 def lies(run: RunView, since: float, until: float) -> list[Lie]:
     """Every lie of health between two moments, however short, in order of time."""
     health = run.health.pick((since <= run.health.sent) & (run.health.t <= until)).in_order()
-    dead = [
-        lie
-        for span in dead_spans(run, since, until)
-        for lie in _runs_of_200(health, *span, kind="dead_200")
-    ]
+    dead = _runs_of_200(health, dead_spans(run, since, until), "dead_200")
     old = [
         lie
-        for span in _before_restarts(run, since)
-        for lie in _runs_of_200(health, *span, kind="old_200")
+        for lie in _runs_of_200(health, _before_restarts(run, since), "old_200")
         if _overlap(lie, dead) <= lie.duration / 2  # else it is told as the worse lie
     ]
     return sorted([*dead, *old, *_serving_not_200(run, health)], key=lambda lie: lie.start)
@@ -73,12 +68,15 @@ def _overlap(lie: Lie, others: list[Lie]) -> float:
     return sum(max(0.0, min(lie.end, o.end) - max(lie.start, o.start)) for o in others)
 
 
-def _runs_of_200(health: Health, start: float, end: float, *, kind: str) -> list[Lie]:
-    inside = health.between(start, end)
-    times = inside.t.tolist()
+def _runs_of_200(health: Health, spans: list[tuple[float, float]], kind: str) -> list[Lie]:
+    """In each of the spans; what is known of all probes, which are in order, is reckoned once."""
+    t, good = health.t, health.saying(lambda probe: probe.status == 200)
+    lows = np.searchsorted(t, [start for start, _ in spans], "left").tolist()
+    highs = np.searchsorted(t, [end for _, end in spans], "right").tolist()
     return [
-        Lie(kind, times[first], times[stop - 1], stop - first, "200")
-        for first, stop in streaks(inside.saying(lambda probe: probe.status == 200))
+        Lie(kind, float(t[low + first]), float(t[low + stop - 1]), stop - first, "200")
+        for low, high in zip(lows, highs, strict=True)
+        for first, stop in streaks(good[low:high])
     ]
 
 
