@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from vqchaos.load.connect import Connector, Handler
@@ -43,7 +44,7 @@ class Poster:
         """Connect and send. The connection is kept for the next if its answer was read to the end
         and the connector keeps any, and closed otherwise. Raises aiohttp.ClientError, OSError."""
         target = self._targets.get(url) or self._prepare(url)
-        connection = await self._connector.connect(target.request, [], _NO_TIMEOUT)
+        connection = await self._connect(target)
         try:
             handler = connection.protocol
             assert isinstance(handler, Handler)
@@ -60,6 +61,16 @@ class Poster:
             connection.release()
         finally:
             connection.close()  # nothing, once released
+
+    async def _connect(self, target: _Target) -> Connection:
+        """A kept connection, or a new one. Servers say on idle ones why they close them (408):
+        those are left. A new one is taken whatever came on it, so this ends."""
+        while True:
+            connection = await self._connector.connect(target.request, [], _NO_TIMEOUT)
+            handler = connection.protocol
+            if not isinstance(handler, Handler) or not handler.is_stale:
+                return connection
+            connection.close()
 
     def _prepare(self, url: str) -> _Target:
         try:
