@@ -211,3 +211,44 @@ def test_what_is_not_http_is_said(play: Play) -> None:
             await wire.handler.head()
 
     play(script)
+
+
+@pytest.mark.parametrize("late", [b"HTTP/1.1 408 Request Timeout\r\n\r\n", b"HTTP/1.1 2", b"\r\n"])
+def test_what_nobody_asked_for_makes_a_kept_connection_stale(play: Play, late: bytes) -> None:
+    async def script(wire: Wire) -> None:
+        wire.read(HEAD + chunk(b"a") + END)
+        await wire.handler.head()
+        await wire.handler.body(wire.take)
+        assert not wire.handler.is_stale
+        wire.read(late)
+        assert wire.handler.is_stale
+
+    play(script)
+
+
+def test_an_answer_from_before_its_request_has_no_body_and_ends(play: Play) -> None:
+    two = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+
+    async def script(wire: Wire) -> None:
+        wire.read(two + two)
+        await wire.handler.head()
+        await wire.handler.body(wire.take)
+        wire.again()
+        assert (await wire.handler.head()).code == 200
+        await wire.handler.body(wire.take)
+        assert wire.taken == []
+
+    play(script)
+
+
+def test_a_server_that_speaks_first_on_a_new_connection_is_heard(play: Play) -> None:
+    async def script(wire: Wire) -> None:
+        wire.handler = Handler(asyncio.get_running_loop())
+        wire.read(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nfull")
+        assert not wire.handler.is_stale  # else every connection would be
+        wire.again()
+        assert (await wire.handler.head()).code == 503
+        await wire.handler.body(wire.take)
+        assert wire.taken == [(1.0, b"full")]
+
+    play(script)

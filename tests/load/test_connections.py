@@ -12,6 +12,7 @@ import pytest
 
 from vqchaos.history.events import Request
 from vqchaos.load.client import Client, Flight
+from vqchaos.load.connect import Handler
 from vqchaos.load.generator import Issuer
 from vqchaos.load.plan import LoadPlan
 from vqchaos.load.prompts import Prompt
@@ -20,14 +21,20 @@ from vqchaos.load.workload import Workload
 
 class Keeping:
     """Answers any number of requests on each connection. ``drop``: closes the next one, unanswered,
-    when its second request comes."""
+    when its second request comes. ``say``: writes on all that are open, asked or not."""
 
     def __init__(self) -> None:
         self.connections = 0
         self.drop = False
+        self._open: list[asyncio.StreamWriter] = []
+
+    def say(self, data: bytes) -> None:
+        for writer in self._open:
+            writer.write(data)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._open.append(writer)
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode().lower():
                 length = int(head.split("content-length: ")[1].split("\r\n")[0])
@@ -40,6 +47,7 @@ class Keeping:
                     break
         except asyncio.IncompleteReadError:
             pass
+        self._open.remove(writer)
         writer.close()
 
     def _answer(self, writer: asyncio.StreamWriter, *, stream: bool) -> None:
@@ -110,3 +118,33 @@ def test_a_kept_connection_that_dies_is_a_reset_and_the_next_request_makes_a_new
         assert (await ask()).outcome == "ok"
 
     assert run("reuse", script).connections == 2
+
+
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("unasked", [TOO_LATE, TOO_LATE + TOO_LATE, TOO_LATE[:20], b"\r\n"])
+def test_what_comes_on_idle_connections_answers_no_request(
+    monkeypatch: pytest.MonkeyPatch, unasked: bytes
+) -> None:
+    reads: asyncio.Queue[int] = asyncio.Queue()
+    receive = Handler.data_received
+
+    def counted(self: Handler, data: bytes) -> None:
+        receive(self, data)
+        reads.put_nowait(len(data))
+
+    async def script(server: Keeping, ask: Ask) -> None:
+        await asyncio.gather(*(ask() for _ in range(3)))
+        assert server.connections == 3
+        monkeypatch.setattr(Handler, "data_received", counted)
+        server.say(unasked)
+        come = 0
+        while come < 3 * len(unasked):
+            come += await reads.get()
+        answered = await ask()
+        assert (answered.outcome, answered.status) == ("ok", 200)
+        assert server.connections == 4
+        assert (await ask()).outcome == "ok"
+
+    assert run("reuse", script).connections == 4

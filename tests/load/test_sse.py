@@ -60,7 +60,55 @@ def test_an_event_that_the_end_cuts_off_is_dropped() -> None:
     assert parser.pending
 
 
-def test_a_line_without_end_is_refused() -> None:
+LONG = st.builds(
+    lambda size, end: b"data: " + b"x" * size + end,
+    st.integers(0, 60_000),
+    st.sampled_from([b"\n", b"\n\n", b"\r\n\r\n", b""]),
+)
+
+
+@given(st.lists(LONG, max_size=4), st.lists(st.integers(0, 240_000), max_size=40))
+def test_long_lines_in_many_pieces_give_what_the_whole_gives(
+    lines: list[bytes], cuts: list[int]
+) -> None:
+    data = b"".join(lines)
+    cuts = [min(cut, len(data)) for cut in cuts]
+    assert parse(data, cuts) == parse(data, []) == reference(data)
+
+
+class Piece(bytes):
+    """Notes how many bytes were copied to be put in front of one."""
+
+    copied = 0
+
+    def __radd__(self, held: bytes) -> bytes:
+        Piece.copied += len(held)
+        return bytes(held) + bytes(self)
+
+
+def test_what_is_held_of_a_line_is_not_copied_for_each_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Piece, "copied", 0)
     parser = SseParser()
+    for _ in range(100):
+        assert parser.feed(Piece(b"data: x")) == []
+    assert Piece.copied == 0
+    assert parser.feed(Piece(b"\n\n")) == ["x" + "data: x" * 99]
+
+
+@pytest.mark.parametrize("size", [1, 16 * 1024, LINE_LIMIT + 1])
+@pytest.mark.parametrize("end", [b"", b"\n\n"])
+def test_a_line_that_is_too_long_is_refused_however_it_is_cut(size: int, end: bytes) -> None:
+    parser = SseParser()
+    most = b"data: ".ljust(LINE_LIMIT + 1 - size, b"x")
+    assert parser.feed(most) == []
     with pytest.raises(SseError, match="4 MiB"):
-        parser.feed(b"data: " + b"x" * (LINE_LIMIT + 1))
+        parser.feed(b"x" * size + end)
+
+
+@pytest.mark.parametrize("size", [1, 16 * 1024, LINE_LIMIT - 6])
+def test_a_line_at_the_limit_is_read_however_it_is_cut(size: int) -> None:
+    parser = SseParser()
+    parser.feed(b"data: ".ljust(LINE_LIMIT - size, b"x"))
+    assert [len(data) for data in parser.feed(b"x" * size + b"\n\n")] == [LINE_LIMIT - 6]

@@ -37,6 +37,8 @@ from vqchaos.runner import timeline
 from vqchaos.runner.heal import heal
 from vqchaos.runner.lock import stack_lock
 from vqchaos.runner.sets import Planned, SetOptions, SetResult, sort_out
+from vqchaos.stack.attach import AttachStack
+from vqchaos.stack.config import AttachStackFile
 from vqchaos.stack.protocols import Capability, Item, Removal
 
 LATENCY = {"type": "latency", "latency": "50ms"}
@@ -210,6 +212,22 @@ def test_an_endpoint_that_the_stack_does_not_name_is_told_before_anything_runs(l
     lab.stack.lacks = {Capability.PROXY: "no Toxiproxy"}  # skipped: where it goes is no matter
     run, skipped = sort_out(planned(lab, LATENCY, **elsewhere), lab.stack, SetOptions(out=lab.out))
     assert (run, len(skipped)) == ([], 1)
+
+
+def test_a_key_that_cannot_be_sent_is_told_before_anything_runs(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = AttachStackFile.model_validate(
+        {"name": "far", "kind": "attach", "environment": "test", "url": lab.stack.http.url,
+         "model": "m", "api_key_env": "FAR_KEY"}
+    )  # fmt: skip
+    stack, options = AttachStack(file, Path("far.yaml")), SetOptions(out=lab.out)
+    monkeypatch.setenv("FAR_KEY", "hunter2\n")
+    with pytest.raises(UsageError, match="FAR_KEY, which holds a newline at its end"):
+        sort_out(planned(lab, command(lab)), stack, options)
+    monkeypatch.setenv("FAR_KEY", "hunter2")
+    run, _ = sort_out(planned(lab, command(lab)), stack, options)
+    assert len(run) == 1
 
 
 def test_production_needs_yes_and_an_allow_list(lab: Lab) -> None:

@@ -57,6 +57,42 @@ def test_secrets_come_from_the_environment_and_stay_out_of_artifacts(
         _ = stack.endpoints
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("hunter2\n", "a newline at its end"),
+        ("hunter2\r", "a carriage return at its end"),
+        ("hunt\r\ner2", "a carriage return"),
+        ("hunter2\x1b[0m", "the control character U+001B"),
+        ("hunter2\x7f", "the control character U+007F at its end"),
+        ("hunter2\udcff", "bytes that are not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ({"api_key_env": "LLM_KEY"}, "api_key_env"),
+        ({"headers_env": {"X-Team": "LLM_KEY"}}, "X-Team"),
+    ],
+)
+def test_a_secret_that_no_header_may_hold_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str, said: str, setting: dict[str, Any], what: str
+) -> None:
+    monkeypatch.setenv("LLM_KEY", value)
+    with pytest.raises(UsageError) as caught:
+        _ = make(**setting).endpoints
+    text = str(caught.value)
+    assert f"{what} names the environment variable LLM_KEY, which holds {said}: " in text
+    assert "LLM_KEY" in (caught.value.hint or "")
+    assert "hunt" not in text
+
+
+@pytest.mark.parametrize("value", [" hunter2 ", "hunter\t2", "clé"])
+def test_a_secret_is_sent_as_it_is(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("LLM_KEY", value)
+    assert make(api_key_env="LLM_KEY").endpoints.headers == {"Authorization": f"Bearer {value}"}
+
+
 def test_what_is_missing_is_told_with_what_unlocks_it() -> None:
     stack = make()
     assert set(stack.missing()) == set(Capability)

@@ -25,7 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from vqchaos.history.events import Request
 from vqchaos.load.classify import Exchange, classify, excerpt
 from vqchaos.load.connect import Connector, CutInHeadError, SelfConnectedError
-from vqchaos.load.post import Poster
+from vqchaos.load.post import Poster, bare
 from vqchaos.load.redact import Redactor
 from vqchaos.load.sse import SseError, SseParser
 from vqchaos.load.wire import AnswerBuilder
@@ -121,7 +121,8 @@ class Client:
         context: ssl.SSLContext | bool = True
         if ca_file is not None:
             context = ssl.create_default_context(cafile=ca_file)
-        self._headers = {**headers, "Accept-Encoding": "identity"}
+        self._headers = bare(headers)
+        self._headers["Accept-Encoding"] = "identity"
         self._ssl = context
         connector = self._connect(reuse=False)
         self._fresh = Poster(connector, self._headers, fresh=True)

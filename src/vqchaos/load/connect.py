@@ -40,6 +40,7 @@ class Handler(ResponseHandler):
     """
 
     heard: float | None = None  # raw monotonic second of the answer's first byte
+    _used = False
     _listening = False
     _take: Take | None = None
     _body: Any = None  # the StreamReader of the answer that is listened to
@@ -49,7 +50,14 @@ class Handler(ResponseHandler):
     def set_response_params(self, **settings: Any) -> None:
         self.heard = self._take = self._body = self._failed = self._over = None
         self._listening = False  # the next request of this connection
+        self._used = True
         super().set_response_params(**settings)
+
+    @property
+    def is_stale(self) -> bool:
+        """It was kept, and is of no use to the next request: what came since, or is left over,
+        would be taken for its answer."""
+        return self._used and self.should_close
 
     # ------------------------------------------------------------ listening
 
@@ -57,6 +65,7 @@ class Handler(ResponseHandler):
         """From here on, pieces of the body are kept with their times. Before the request goes."""
         self._pieces: list[tuple[float, bytes]] = []
         self._listening = True
+        self._hand_on(monotonic())  # of a server that spoke first, on a new connection
 
     async def head(self) -> Any:
         """The message with status and headers. Raises what aiohttp does, and HttpProcessingError
@@ -94,13 +103,17 @@ class Handler(ResponseHandler):
         self._wake()
 
     def _is_over(self) -> bool:
-        return self._body.is_eof() or self._error() is not None
+        body = self._body  # None: the message came before the request, and nothing will follow
+        return body is None or body.is_eof() or self._error() is not None
 
     def _error(self) -> BaseException | None:
         """``take``'s, the body's, or the connection's: of a chunk that is none, aiohttp closes the
         connection and never tells the body."""
-        error: BaseException | None = self._failed or self._body.exception()
-        if error is None and not self._body.is_eof():
+        body = self._body
+        if body is None:
+            return self._failed or self.exception()
+        error: BaseException | None = self._failed or body.exception()
+        if error is None and not body.is_eof():
             error = self.exception()
         return error
 
@@ -121,6 +134,8 @@ class Handler(ResponseHandler):
         now = monotonic()
         if self.heard is None and data:
             self.heard = now
+        if data and self._body is not None and self._body.is_eof():
+            self.force_close()  # nobody asked for it; half a message would be in no queue
         super().data_received(data)
         if self._listening and data:  # without data it is the body's own call, while it is read
             self._hand_on(now)

@@ -12,12 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.connector import Connection
+from multidict import CIMultiDict
 from yarl import URL
 
 from vqchaos.load.connect import Connector, Handler
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _BUFFER = 2**18
+_FRAMING = ("content-length", "transfer-encoding")
 _TARGETS = 64  # URLs that are remembered
 _CONTROL = re.compile(r"[\r\n\0]")
 
@@ -29,11 +32,16 @@ class _Target:
 
 
 class Poster:
-    """Posts JSON. ``fresh``: the connector closes each connection, and the server is told so."""
+    """Posts JSON. ``fresh``: the connector closes each connection, and the server is told so.
+
+    ``headers`` go out too, but for those of which the request has its own, in whatever case.
+    """
 
     def __init__(self, connector: Connector, headers: Mapping[str, str], *, fresh: bool) -> None:
         self._connector = connector
-        self._headers = {**headers, "Content-Type": "application/json"}
+        self._headers = bare(headers)
+        self._headers.popall("X-Request-Id", None)
+        self._headers["Content-Type"] = "application/json"
         if fresh:
             self._headers["Connection"] = "close"
         self._targets: dict[str, _Target] = {}
@@ -43,7 +51,7 @@ class Poster:
         """Connect and send. The connection is kept for the next if its answer was read to the end
         and the connector keeps any, and closed otherwise. Raises aiohttp.ClientError, OSError."""
         target = self._targets.get(url) or self._prepare(url)
-        connection = await self._connector.connect(target.request, [], _NO_TIMEOUT)
+        connection = await self._connect(target)
         try:
             handler = connection.protocol
             assert isinstance(handler, Handler)
@@ -60,6 +68,16 @@ class Poster:
             connection.release()
         finally:
             connection.close()  # nothing, once released
+
+    async def _connect(self, target: _Target) -> Connection:
+        """A kept connection, or a new one. Servers say on idle ones why they close them (408):
+        those are left. A new one is taken whatever came on it, so this ends."""
+        while True:
+            connection = await self._connector.connect(target.request, [], _NO_TIMEOUT)
+            handler = connection.protocol
+            if not isinstance(handler, Handler) or not handler.is_stale:
+                return connection
+            connection.close()
 
     def _prepare(self, url: str) -> _Target:
         try:
@@ -79,7 +97,7 @@ class Poster:
         lines += [
             f"{name}: {value}"
             for name, value in request.headers.items()
-            if name not in ("Content-Length", "Transfer-Encoding")
+            if name.lower() not in _FRAMING  # a bodiless request's, by aiohttp
         ]
         if any(_CONTROL.search(line) for line in lines):
             raise aiohttp.InvalidURL(url)
@@ -88,3 +106,10 @@ class Poster:
         target = _Target(request, "\r\n".join([*lines, ""]).encode())
         self._targets[url] = target
         return target
+
+
+def bare(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Without those that say where a body ends: it ends where it ends."""
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in _FRAMING
+    )

@@ -20,7 +20,8 @@ class SseParser:
     __slots__ = ("_after_cr", "_data", "_partial", "_started")
 
     def __init__(self) -> None:
-        self._partial = b""  # of a line whose end has not come yet
+        # Of a line whose end has not come yet: grows in place, and is searched for its end once.
+        self._partial = bytearray()
         self._data: list[str] = []
         self._after_cr = False  # the LF of a CR LF may be in the next piece
         self._started = False
@@ -38,20 +39,36 @@ class SseParser:
             self._after_cr = False
             if piece[:1] == b"\n":
                 piece = piece[1:]
-        text = self._partial + piece if self._partial else piece
         if not self._started:
-            if len(text) < 3 and b"\xef\xbb\xbf".startswith(text):
-                self._partial = text  # maybe a byte order mark
+            piece = bytes(self._partial) + piece
+            if len(piece) < 3 and b"\xef\xbb\xbf".startswith(piece):
+                self._partial[:] = piece  # maybe a byte order mark
                 return []
             self._started = True
-            text = text.removeprefix(b"\xef\xbb\xbf")
-        if b"\r" in text:
-            self._after_cr = text.endswith(b"\r")
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._partial = text.split(b"\n")
-        if len(self._partial) > LINE_LIMIT:
-            raise SseError("a line of the event stream is longer than 4 MiB")
+            self._partial.clear()
+            piece = piece.removeprefix(b"\xef\xbb\xbf")
+        if b"\r" in piece:
+            self._after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = piece.split(b"\n")
+        rest = lines.pop()
+        if lines and self._partial:
+            self._partial += lines[0]
+            lines[0] = bytes(self._partial)
+            self._partial.clear()
+            self._bound(lines[0])
+        if rest:
+            self._partial += rest
+            self._bound(self._partial)
+        if len(piece) > LINE_LIMIT:
+            for line in lines:
+                self._bound(line)
         return self._events(lines)
+
+    @staticmethod
+    def _bound(line: bytes | bytearray) -> None:
+        if len(line) > LINE_LIMIT:
+            raise SseError("a line of the event stream is longer than 4 MiB")
 
     def _events(self, lines: list[bytes]) -> list[str]:
         done: list[str] = []

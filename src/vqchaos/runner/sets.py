@@ -113,8 +113,8 @@ def sort_out(
     """Which experiments run and which are skipped, before anything is injected.
 
     Raises CapabilityMissing for one named on the command line (or any, with no_skip), UsageError
-    for a production stack without --yes, a fault outside `allow:`, or a workload on an endpoint
-    that the stack does not name.
+    for a production stack without --yes, a fault outside `allow:`, a workload on an endpoint
+    that the stack does not name, or a secret that is not set or cannot be sent.
     """
     run: list[Planned] = []
     skipped: list[Skipped] = []
@@ -137,10 +137,11 @@ def sort_out(
 
 
 def _require_endpoints(plan: Planned, stack: Stack) -> None:
+    ends = stack.endpoints  # raises for a key that is not there, or that cannot be sent
     for name, workload in plan.experiment.traffic().items():
         if workload.endpoint is not None:
             try:
-                url_of(name, workload, stack.endpoints)
+                url_of(name, workload, ends)
             except UsageError as error:
                 raise UsageError(f"{plan.source}: {error.message}", hint=error.hint) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from vqchaos.stack.protocols import Capability, Endpoints, ProxyRef
 if TYPE_CHECKING:
     from vqchaos.stack.toxiproxy import ToxiproxyControl
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, as HTTP has it
+_NAMES = {"\n": "a newline", "\r": "a carriage return"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 NO_PROXY = (
     "the stack file names no Toxiproxy that clients go through: add `proxy_api` and `proxy_name`"
@@ -27,7 +30,8 @@ NO_LINKS = (
 
 
 def endpoints(file: ReachedStackFile, path: Path) -> Endpoints:
-    """Raises UsageError if a variable that ``api_key_env`` or ``headers_env`` names is not set."""
+    """Raises UsageError if a variable that ``api_key_env`` or ``headers_env`` names is not set, or
+    holds what no header may."""
     direct = base(file.direct_url or file.url)
     ca_file = None
     if file.ca_file is not None:
@@ -108,4 +112,23 @@ def _secret(path: Path, variable: str, what: str) -> str:
             f"{path}: {what} names the environment variable {variable}, which is not set",
             hint=f"export {variable}=…",
         )
+    if (wrong := _unfit(value)) is not None:
+        raise UsageError(
+            f"{path}: {what} names the environment variable {variable}, which holds {wrong}: "
+            "no header may",
+            hint=f"export it without; from a file: export {variable}=\"$(tr -d '\\r\\n' < FILE)\"",
+        )
     return value
+
+
+def _unfit(value: str) -> str | None:
+    """What of it cannot be sent, in words that do not tell the rest of it."""
+    if (found := _CONTROL.search(value)) is not None:
+        character = found[0]
+        name = _NAMES.get(character, f"the control character U+{ord(character):04X}")
+        return f"{name} at its end" if found.end() == len(value) else name
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # the environment's bytes, kept by Python as surrogates
+        return "bytes that are not UTF-8"
+    return None
