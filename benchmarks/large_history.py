@@ -2,7 +2,11 @@
 
     PYTHONPATH=src:. python benchmarks/large_history.py events   # 1,000,000 events
     PYTHONPATH=src:. python benchmarks/large_history.py hours    # 4 hours at 50 requests/s
+    PYTHONPATH=src:. python benchmarks/large_history.py various  # as events; unlike answers
 
+``various``: half of the requests of the fault's time fail, which is half of the run, and no two
+answers are alike: 1 to 63 tokens came and the server counts 1 to 2000, it says another text to
+each, and 1 in 100 held parts of two answers.
 Writes the history by a fixed seed, then loads and judges it in a child process, whose peak memory
 is that of the kernel (``ru_maxrss``). ``SCALE`` as a second word shrinks it: 0.1.
 """
@@ -17,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from vqchaos.experiment.model import Experiment
@@ -53,11 +58,13 @@ CHECKS = [
 WALL = 1_795_000_000.0
 
 
-def request(rng: random.Random, sent: float, workload: str, down: tuple[float, float]) -> Request:
+def request(
+    rng: random.Random, sent: float, workload: str, down: tuple[float, float], *, various: bool
+) -> Request:
     n = rng.getrandbits(64)
     facts = {"workload": workload, "id": f"vqc-{n:016x}", "api": "completions", "stream": True}
     due = round(sent - 0.0005, 6)
-    if down[0] <= sent < down[1]:
+    if down[0] <= sent < down[1] and (not various or rng.random() < 0.5):
         ended = round(sent + 0.004, 6)
         return Request(
             t=ended, **facts, due=due, sent=sent, first_byte=None, first_token=None, ended=ended,
@@ -65,21 +72,27 @@ def request(rng: random.Random, sent: float, workload: str, down: tuple[float, f
         )  # fmt: skip
     first = round(sent + rng.uniform(0.08, 0.2), 6)
     tokens = [first]
-    for _ in range(0 if workload == PILOT else 31):
+    more = rng.randrange(63) if various else 31
+    for _ in range(0 if workload == PILOT else more):
         tokens.append(round(tokens[-1] + rng.uniform(0.015, 0.03), 6))
     ended = round(tokens[-1] + 0.0002, 6)
-    return Request(
+    said = Request(
         t=ended, **facts, due=due, sent=sent, first_byte=first, first_token=first, tokens=tokens,
         ended=ended, deadline=20.0, outcome="ok", status=200, finish_reason="length",
         completion_tokens=len(tokens), excerpt="Unless required by applicable law or agreed to in",
     )  # fmt: skip
+    if not various:
+        return said
+    mixed = f"the id changed from cmpl-{n} to cmpl-{n + 1}" if rng.random() < 0.01 else ""
+    return replace(said, completion_tokens=rng.randint(1, 2000), excerpt=f"{n:050d}", mixed=mixed)
 
 
-def events(seconds: float, rate: float) -> Iterator[Event]:
-    """A kill in the middle, 40 s of outage; probes as often as a run has them."""
+def events(seconds: float, rate: float, *, various: bool = False) -> Iterator[Event]:
+    """A kill in the middle, 40 s of outage (``various``: a bad time until shortly before the end);
+    probes as often as a run has them."""
     rng = random.Random(7)
     hit = seconds / 2
-    down = (hit, hit + 40)
+    down = (hit, seconds - 200 if various else hit + 40)
     phases = [("warmup", 0.0, 5.0), ("baseline", 5.0, hit), ("fault", hit, hit + 10),
               ("recovery", hit + 10, seconds - 10), ("settle", seconds - 10, seconds)]  # fmt: skip
     yield RunStarted(
@@ -106,9 +119,9 @@ def events(seconds: float, rate: float) -> Iterator[Event]:
     second = 0
     while second < seconds:
         for _ in range(int(rate)):
-            yield request(rng, round(second + rng.random(), 6), "clients", down)
+            yield request(rng, round(second + rng.random(), 6), "clients", down, various=various)
         for n in range(2):
-            yield request(rng, round(second + n / 2, 6), PILOT, down)
+            yield request(rng, round(second + n / 2, 6), PILOT, down, various=various)
         for n in range(4):
             sent = round(second + n / 4, 6)
             refused = down[0] <= sent < down[1]
@@ -123,10 +136,10 @@ def events(seconds: float, rate: float) -> Iterator[Event]:
     yield RunEnded(t=seconds + 1, how="completed")
 
 
-def write(path: Path, seconds: float, rate: float) -> int:
+def write(path: Path, seconds: float, rate: float, *, various: bool) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as out:
-        for event in events(seconds, rate):
+        for event in events(seconds, rate, various=various):
             out.write(json.dumps(encode(event), separators=(",", ":")) + "\n")
             count += 1
     return count
@@ -157,10 +170,10 @@ def child(path: Path) -> None:
 
 
 def main(kind: str, scale: float) -> None:
-    seconds, rate = {"events": (76_923.0, 5.0), "hours": (4 * 3600.0, 50.0)}[kind]
+    seconds, rate = (4 * 3600.0, 50.0) if kind == "hours" else (76_923.0, 5.0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "history.jsonl"
-        count = write(path, int(seconds * scale), rate)
+        count = write(path, int(seconds * scale), rate, various=kind == "various")
         print(f"{count} events, {path.stat().st_size / 2**20:.0f} MiB", flush=True)
         subprocess.run([sys.executable, __file__, "child", str(path)], check=True)
 

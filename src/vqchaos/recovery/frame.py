@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vqchaos.arrays import np
 from vqchaos.history.events import Request
-from vqchaos.recovery.window import Goods, Rule, Scan, Window
+from vqchaos.recovery.window import Good, Goods, Rule, Scan, Window
 from vqchaos.view.group import Group
 from vqchaos.view.requests import sent_at
 from vqchaos.view.run import RunView
@@ -61,17 +62,23 @@ def windows(run: RunView, frame: Frame) -> tuple[list[Window], Window | None]:
     bad = bad[(begin <= bad) & (bad < end)] - begin
     goods = Goods(requests[begin:end])
     # Before and behind each bad one: a stalled one may have ended ok.
-    ends = [*np.searchsorted(goods.places, bad, "left").tolist(), len(goods.places)]
-    begins = [0, *np.searchsorted(goods.places, bad, "right").tolist()]
-    found = [_first_window(frame.rule, goods, a, b) for a, b in zip(begins, ends, strict=True)]
-    return [window for window in found[:-1] if window is not None], found[-1]
+    ends = np.append(np.searchsorted(goods.places, bad, "left"), len(goods.places))
+    begins = np.insert(np.searchsorted(goods.places, bad, "right"), 0, 0)
+    # Between many bad ones hardly a run is as long as a window.
+    long = np.flatnonzero(begins < ends)
+    spans = goods.sent[ends[long] - 1] - goods.sent[begins[long]]
+    long = long[spans >= frame.rule.settings.for_]
+    found = {
+        number: _first_window(frame.rule, goods.some(int(begins[number]), int(ends[number])))
+        for number in long.tolist()
+    }
+    standing = found.pop(len(bad), None)
+    return [window for window in found.values() if window is not None], standing
 
 
-def _first_window(rule: Rule, goods: Goods, begin: int, end: int) -> Window | None:
-    if begin >= end or goods.sent[end - 1] - goods.sent[begin] < rule.settings.for_:
-        return None  # of many bad requests nearly all
+def _first_window(rule: Rule, requests: Iterable[Good]) -> Window | None:
     scan = Scan(rule)
-    for request in goods.some(begin, end):
+    for request in requests:
         scan.insert(request)
         if (window := scan.find()) is not None:
             return window
