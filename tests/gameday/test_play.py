@@ -157,6 +157,26 @@ def test_a_signal_reverts_ends_the_day_and_is_its_exit_code(lab: Lab, signum: in
     assert "reverted" in kinds
 
 
+def test_a_signal_in_the_moment_of_enter_is_not_lost(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        minutes = table.session._minutes
+        write = minutes.write
+
+        def write_and_signal(record: dict[str, Any]) -> None:
+            write(record)
+            if record["kind"] == "step.started":
+                signal.raise_signal(signal.SIGTERM)
+
+        minutes.write = write_and_signal  # type: ignore[method-assign]
+        table.session.go_on()
+        until(table, lambda: table.session.over)
+
+    done = played(lab, loaded(lab, {"phases": LONG}, {}), script)
+    assert done.exit_code == ExitCode.SIGTERM
+    assert "fault.injected" not in [record["kind"] for record in records(done)]
+    assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+
+
 def test_a_screen_that_goes_away_leaves_nothing_in_force(lab: Lab) -> None:
     def script(table: Table) -> None:
         table.session.go_on()

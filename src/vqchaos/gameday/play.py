@@ -15,9 +15,10 @@ from vqchaos.errors import ExitCode, StackUnhealthy, UsageError, VqchaosError
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.closing import close, summarise
 from vqchaos.gameday.feed import Feed, RunOver
-from vqchaos.gameday.hands import Runs
+from vqchaos.gameday.hands import Runs, reason
+from vqchaos.gameday.live import StepFacts
 from vqchaos.gameday.minutes import Minutes
-from vqchaos.gameday.session import Session, StepFacts
+from vqchaos.gameday.session import Session
 from vqchaos.ledger import Ledger
 from vqchaos.runner.folder import make_folder
 from vqchaos.runner.interrupts import Interrupts
@@ -64,13 +65,7 @@ class Table:
                 self.runs.append((item.folder.name, item.verdict))
             self.session.hear(item)
         if self._outer.first is not None:
-            self.session.stopped(self._outer.first, self.why)
-
-    @property
-    def why(self) -> str:
-        if self._outer.why or self._outer.first is None:
-            return self._outer.why
-        return f"interrupted by {signal.Signals(self._outer.first).name}"
+            self.session.stopped(self._outer.first, reason(self._outer))
 
 
 Show = Callable[[Table, GameDay, Stack], None]
@@ -132,8 +127,8 @@ def play(
         None if plan is None else (plan, fact.repeats)
         for plan, fact in zip(loaded.planned, facts, strict=True)
     ]
-    runs = Runs(runner, stack, plans, feed)
-    outer.on_signal = lambda signum, _count: runs.stop(signum, outer.why or _by(signum))
+    runs = Runs(runner, stack, plans, feed, outer, clock)
+    outer.on_signal = lambda signum, _count: runs.stop(signum, reason(outer))
     with outer.installed(), runner.session(f"the game day {loaded.day.name}"):
         require_clean(stack, clock, feed.said)
         folder = make_folder(options.out, "gameday", clock.wall())
@@ -159,10 +154,6 @@ def play(
     if runs.bug is not None:
         raise runs.bug
     return played
-
-
-def _by(signum: int) -> str:
-    return f"interrupted by {signal.Signals(signum).name}"
 
 
 def _settle(table: Table, runs: Runs, outer: Interrupts) -> None:
