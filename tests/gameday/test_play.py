@@ -24,6 +24,7 @@ from vqchaos.history.store import read
 from vqchaos.ledger import Ledger
 from vqchaos.runner.control import ask
 from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions
 from vqchaos.stack.protocols import Capability
 
@@ -198,6 +199,26 @@ def test_a_screen_that_crashes_leaves_nothing_in_force_and_is_told(lab: Lab) -> 
         played(lab, loaded(lab, {"phases": LONG}), script)
     assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
     assert Ledger(lab.stack.state_dir).in_force() == []
+
+
+def test_an_error_in_what_the_runs_tell_reverts_before_the_stack_is_given_back(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+
+        def broken(snapshot: Snapshot) -> None:
+            raise ZeroDivisionError("a bug of the session")
+
+        table.session._sample = broken  # type: ignore[method-assign]
+        until(table, lambda: False)
+
+    with pytest.raises(ZeroDivisionError, match="a bug of the session"):
+        played(lab, loaded(lab, {"phases": LONG}), script)
+    assert Ledger(lab.stack.state_dir).in_force() == []
+    [minutes] = lab.out.glob("*-gameday-*/minutes.jsonl")
+    kinds = [json.loads(line)["kind"] for line in minutes.read_text().splitlines()]
+    assert kinds[-1] == "session.ended"  # what followed the error was heard all the same
+    assert "reverted" in kinds
 
 
 def test_other_terminals_are_heard_for_the_whole_day(lab: Lab) -> None:

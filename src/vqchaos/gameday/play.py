@@ -4,6 +4,7 @@ step, and everything is reverted whatever becomes of the screen."""
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from vqchaos.clock import Clock
 from vqchaos.errors import ExitCode, StackUnhealthy, UsageError, VqchaosError
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.closing import close, summarise
-from vqchaos.gameday.feed import Feed, RunOver
+from vqchaos.gameday.feed import Feed, Item, RunOver
 from vqchaos.gameday.hands import Runs, reason
 from vqchaos.gameday.live import StepFacts
 from vqchaos.gameday.minutes import Minutes
@@ -56,16 +57,31 @@ class Table:
         self.runs: list[tuple[str, dict[str, Any]]] = []
         self._feed = feed
         self._outer = outer
+        self._told: deque[Item] = deque()  # not heard yet
 
     def pull(self) -> None:
-        """What the runs told since the last time goes into the session; then a signal, if one
-        came."""
-        for item in self._feed.drain():
+        """A signal, if one came, goes into the session (before the undo that it caused); then what
+        the runs told since the last time."""
+        if self._outer.first is not None:
+            self.session.stopped(self._outer.first, reason(self._outer))
+        self._told += self._feed.drain()
+        while self._told:
+            item = self._told.popleft()
             if isinstance(item, RunOver):
                 self.runs.append((item.folder.name, item.verdict))
             self.session.hear(item)
-        if self._outer.first is not None:
-            self.session.stopped(self._outer.first, reason(self._outer))
+
+    def pull_all(self) -> Exception | None:
+        """As ``pull``, but an error of ours in one thing that was told loses none of the others;
+        the first such error."""
+        first: Exception | None = None
+        while True:
+            try:
+                self.pull()
+            except Exception as error:
+                first = first or error
+            else:
+                return first
 
 
 Show = Callable[[Table, GameDay, Stack], None]
@@ -158,13 +174,13 @@ def play(
 
 def _settle(table: Table, runs: Runs, outer: Interrupts) -> None:
     """The screen is gone, by itself or not: nothing stays in force, and the minutes get the end."""
-    session = table.session
-    table.pull()
-    if not session.over and outer.first is None:  # its terminal went away, or an error of ours
-        outer.why = "the screen went away"
-        outer.receive(signal.SIGHUP)
-    runs.join()
-    table.pull()
+    try:
+        if not table.session.over and outer.first is None:  # its terminal is gone, or our error
+            outer.why = "the screen went away"
+            outer.receive(signal.SIGHUP)
+    finally:
+        runs.join()
+    runs.bug = table.pull_all() or runs.bug
 
 
 def _close(folder: Path, table: Table, minutes: Minutes) -> Played:

@@ -21,6 +21,7 @@ from vqchaos.stack.protocols import Stack
 _PULL = 0.1  # seconds between two looks at what the runs told
 _DRAW = 3  # every so many of them the screen is drawn
 _PLAN = 24  # columns
+_SCROLLS = {"up", "down", "left", "right", "pageup", "pagedown", "home", "end"}
 
 
 class GameDayApp(App[None]):
@@ -40,12 +41,13 @@ class GameDayApp(App[None]):
         Binding("ctrl+c", "abort", priority=True),
         Binding("ctrl+q", "end", priority=True),
         Binding("enter", "go_on"),
-        Binding("s", "skip"),
-        Binding("a", "abort"),
-        Binding("d", "seen"),
-        Binding("n", "note"),
-        Binding("o", "operator"),
-        Binding("q", "end"),
+        Binding("tab,shift+tab", "nothing", priority=True),  # or a note would lose its keys
+        Binding("s,S", "skip"),  # with caps lock too
+        Binding("a,A", "abort"),
+        Binding("d,D", "seen"),
+        Binding("n,N", "note"),
+        Binding("o,O", "operator"),
+        Binding("q,Q", "end"),
         Binding("question_mark", "page_help"),
     ]
 
@@ -58,7 +60,8 @@ class GameDayApp(App[None]):
         self._clock = clock
         self._pulls = 0
         self._typing: Callable[[str], None] | None = None
-        self._asking = ""  # a question that y or n answers
+        self._asking = ""  # a question that y or n answers, in that state of the session
+        self._asked_in = ""
         self._helps = False
         self.bug: Exception | None = None
         # Kept, not looked up: while the screen closes, some are gone from it already.
@@ -69,6 +72,7 @@ class GameDayApp(App[None]):
         self._said = Static(id="said", markup=False)
         self._typed = Input(id="typed", max_length=500)
         self._keys = Static(id="keys", markup=False)
+        self._known = _SCROLLS | set(self._bindings.key_to_bindings)
         self._shown = (-1, "")  # step and state; the main part begins at its top in each
 
     def _fatal_error(self) -> None:
@@ -100,20 +104,25 @@ class GameDayApp(App[None]):
         self._asking = ""
         self._done()
 
+    def action_nothing(self) -> None:
+        pass
+
     def action_go_on(self) -> None:
-        if self._helps:
+        if self._helps and self._typing is None:
             self._helps = False
-        elif not self._asking:
-            self._table.pull()
-            self._session.go_on()
-        self._done()
+            self._done()
+        else:
+            self._do(self._session.go_on)
 
     def action_skip(self) -> None:
         self._do(self._session.skip)
 
     def action_seen(self) -> None:
         pressed = self._clock.now()
-        self._do(lambda: self._session.seen(pressed))
+        if self._typing is None:  # a question does not make people blind
+            self._table.pull()
+            self._session.seen(pressed)
+        self._done()
 
     def action_note(self) -> None:
         pressed = self._clock.now()
@@ -125,10 +134,15 @@ class GameDayApp(App[None]):
         self._type("who takes the switch?", self._session.hand_over)
 
     def action_page_help(self) -> None:
-        self._helps = not self._helps
+        if self._typing is None:
+            self._helps = not self._helps
         self._done()
 
     def action_end(self) -> None:
+        if self._typing is not None:  # Ctrl-Q: the others are letters then
+            self._stop_typing()
+        self._table.pull()
+        self._asked_in = self._session.state
         if self._session.running:
             self._asking = "A step is running. Abort it, revert, and end the day? y or n"
         elif self._session.left:
@@ -141,14 +155,26 @@ class GameDayApp(App[None]):
     def on_key(self, event: Key) -> None:
         if event.key == "escape" and self._typing is not None:
             self._stop_typing()
-        elif self._asking and event.key in ("y", "n", "escape"):
-            if event.key == "y":
-                self._session.end()
-            self._asking = ""
+        elif self._asking and event.key in ("y", "Y", "n", "N", "escape"):
+            self._answer(yes=event.key in ("y", "Y"))
+        elif self._typing is None and event.key not in self._known:
+            self._session.message = "Not a key here. Ctrl-C aborts, ? lists the keys."
         else:
             return
+        event.prevent_default()  # an answered "n" is not a note too
         event.stop()
         self._done()
+
+    def _answer(self, *, yes: bool) -> None:
+        self._table.pull()
+        self._drop_old_question()
+        if yes and self._asking:
+            self._session.end()
+        self._asking = ""
+
+    def _drop_old_question(self) -> None:
+        if self._session.state != self._asked_in:
+            self._asking = ""
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         typed = self._typing
@@ -159,13 +185,15 @@ class GameDayApp(App[None]):
         self._done()
 
     def _do(self, action: Callable[[], None]) -> None:
-        if not self._asking:
-            self._table.pull()
+        self._table.pull()
+        self._drop_old_question()
+        if not self._asking and self._typing is None:
             action()
         self._done()
 
     def _type(self, what: str, then: Callable[[str], None]) -> None:
-        if self._asking or self._session.over:
+        self._drop_old_question()
+        if self._asking or self._session.over or self._typing is not None:
             return
         self._typing = then
         typed = self._typed
@@ -193,6 +221,7 @@ class GameDayApp(App[None]):
         if self._session.over:
             self.exit()
         else:
+            self._drop_old_question()
             self._draw()
 
     def _draw(self) -> None:
