@@ -31,6 +31,7 @@ class FakeHands:
     now: Callable[[], float]
     did: list[str] = field(default_factory=list)
     notes: list[tuple[str, float | None]] = field(default_factory=list)
+    left: int | None = 0  # in the ledger
     asked_at: float | None = None  # by a signal, before the screen heard of it
 
     def start(self, step: int) -> None:
@@ -39,6 +40,9 @@ class FakeHands:
     def abort(self) -> float:
         self.did.append("abort")
         return self.now() if self.asked_at is None else self.asked_at
+
+    def in_force(self) -> int | None:
+        return self.left
 
     def note(self, text: str, at: float | None = None) -> bool:
         self.notes.append((text, at))

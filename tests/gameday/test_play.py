@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,19 @@ from tests.runner.fake_stack import QUICK, FakeStack, Lab
 from tests.scripted_server import ScriptedServer
 from vqchaos.cli.app import run
 from vqchaos.clock import RealClock, wait_until
-from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, StackUnhealthy, UsageError
+from vqchaos.errors import (
+    CapabilityMissing,
+    ExitCode,
+    StackLocked,
+    StackUnhealthy,
+    UncleanError,
+    UsageError,
+)
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.play import Loaded, Played, Table, play
 from vqchaos.history.events import Note, RunEnded
 from vqchaos.history.store import read
+from vqchaos.judge import judge_folder
 from vqchaos.ledger import Ledger
 from vqchaos.runner.control import ask
 from vqchaos.runner.lock import stack_lock
@@ -251,6 +260,52 @@ def test_repeats_are_made_one_after_another_and_an_abort_ends_them_all(lab: Lab)
     done = played(lab, loaded(lab, {"repeat": 5}), script)
     assert len(done.summary["runs"]) == 2
     assert [row["how"] for row in done.summary["gameday"]["rows"]][-1] == "aborted"
+
+
+def test_an_abort_while_a_run_is_judged_is_an_abort(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging, judge = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> dict[str, Any]:
+        judging.set()
+        assert judge.wait(30.0)
+        return judge_folder(folder)
+
+    monkeypatch.setattr("vqchaos.runner.sets.judge_folder", slow)
+
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        until(table, judging.is_set)
+        session.abort()
+        judge.set()
+        until(table, lambda: session.state == "after")
+        session.go_on()
+
+    done = played(lab, loaded(lab, {"repeat": 3, "checks": [{"type": "no_residue"}]}), script)
+    assert done.exit_code == ExitCode.SIGINT
+    assert len(done.summary["runs"]) == 1
+    assert done.summary["gameday"]["rows"][-1]["why"] == "1 of 3 runs made"
+
+
+def test_a_mistake_in_a_step_does_not_hide_that_the_stack_is_unclean(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [UsageError("cannot write"), UncleanError("in force")]
+
+    def fails(*_args: object) -> None:
+        raise errors.pop()
+
+    monkeypatch.setattr("vqchaos.runner.sets.require_clean", fails)
+
+    def script(table: Table) -> None:
+        for _ in range(2):
+            table.session.go_on()
+            until(table, lambda: table.session.state == "after")
+            table.session.go_on()
+
+    assert played(lab, loaded(lab, {}, {}), script).exit_code == ExitCode.UNCLEAN
 
 
 def test_what_the_stack_cannot_do_is_told_before_the_first_step(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from vqchaos.clock import Clock
 from vqchaos.errors import ExitCode, Interrupted, VqchaosError
 from vqchaos.gameday.feed import Feed, StepOver
+from vqchaos.ledger import Ledger
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.sets import Planned, SetRunner, of_the_disk
 from vqchaos.stack.protocols import Stack
@@ -72,6 +73,12 @@ class Runs:
     def _pass_on(self) -> None:
         if self._outer.first is not None:
             self.stop(self._outer.first, reason(self._outer))
+
+    def in_force(self) -> int | None:
+        try:
+            return len(Ledger(self._stack.state_dir).in_force())
+        except (VqchaosError, OSError):
+            return None
 
     def note(self, text: str, at: float | None = None) -> bool:
         return self._runner.note(text, at)

@@ -34,6 +34,9 @@ class Hands(Protocol):
         """Revert every fault and end the step's runs. Returns at once; from any thread. The
         monotonic second when that was first asked, by this or by a signal."""
 
+    def in_force(self) -> int | None:
+        """How many faults the ledger has in force; None if it cannot be read."""
+
     def note(self, text: str, at: float | None = None) -> bool:
         """Into the history of the run that is being made; False if there is none."""
 
@@ -54,8 +57,8 @@ class Live:
     people: str = ""  # who saw it
     probe_at: float | None = None
     probe_text: str = ""
-    aborted_at: float | None = None  # the key
-    reverted_after: float | None = None  # seconds from the key to an empty ledger
+    aborted_at: float | None = None  # the key, or the signal
+    reverted_after: float | None = None  # seconds from there to an empty ledger
     series: deque[tuple[float | None, float, float | None]] = field(
         default_factory=lambda: deque(maxlen=_SERIES)
     )  # a second each: share of ok, errors a second, first token in seconds

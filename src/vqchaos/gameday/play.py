@@ -71,6 +71,12 @@ class Table:
                 self.runs.append((item.folder.name, item.verdict))
             self.session.hear(item)
 
+    def stop(self, why: str) -> None:
+        """As by SIGHUP: the day ends, and everything is reverted. From any thread."""
+        if self._outer.first is None:
+            self._outer.why = why
+            self._outer.receive(signal.SIGHUP)
+
     def pull_all(self) -> Exception | None:
         """As ``pull``, but an error of ours in one thing that was told loses none of the others;
         the first such error."""
@@ -164,7 +170,7 @@ def play(
         try:
             show(table, loaded.day, stack)
         finally:
-            _settle(table, runs, outer)
+            _settle(table, runs)
             minutes.close()
         played = _close(folder, table, minutes)
     if runs.bug is not None:
@@ -172,12 +178,11 @@ def play(
     return played
 
 
-def _settle(table: Table, runs: Runs, outer: Interrupts) -> None:
+def _settle(table: Table, runs: Runs) -> None:
     """The screen is gone, by itself or not: nothing stays in force, and the minutes get the end."""
     try:
-        if not table.session.over and outer.first is None:  # its terminal is gone, or our error
-            outer.why = "the screen went away"
-            outer.receive(signal.SIGHUP)
+        if not table.session.over:  # its terminal is gone, or an error of ours
+            table.stop("the screen went away")
     finally:
         runs.join()
     runs.bug = table.pull_all() or runs.bug
@@ -186,14 +191,17 @@ def _settle(table: Table, runs: Runs, outer: Interrupts) -> None:
 def _close(folder: Path, table: Table, minutes: Minutes) -> Played:
     session = table.session
     codes: list[ExitCode] = []
-    if session.error is not None:
-        codes.append(session.error.exit_code)
+    for error in session.errors:  # of a step in the middle: what was asked for was no mistake
+        usage = error.exit_code is ExitCode.USAGE
+        codes.append(ExitCode.UNKNOWN if usage else error.exit_code)
+    if "aborted" in session.marks:  # also where no run was judged as interrupted
+        codes.append(ExitCode.SIGINT)
     if session.signal is not None:
         codes.append(ExitCode(128 + session.signal))
-    error = session.error
+    told = session.errors[-1] if session.errors else None
     try:
         summary = close(folder, minutes.records, table.runs, codes)
     except OSError as caught:
-        error = error or VqchaosError(f"{caught.filename}: {caught.strerror}")
+        told = told or VqchaosError(f"{caught.filename}: {caught.strerror}")
         summary = summarise(minutes.records, table.runs, [*codes, ExitCode.UNKNOWN])
-    return Played(folder, summary, ExitCode(int(summary["exit_code"])), error)
+    return Played(folder, summary, ExitCode(int(summary["exit_code"])), told)

@@ -78,7 +78,7 @@ class GameDayApp(App[None]):
     def _fatal_error(self) -> None:
         """Textual's own prints a traceback with every local variable on the terminal. Ours is told
         as every error of vqchaos is."""
-        self._session.abort()  # the undo waits for no screen that closes
+        self._table.stop("an error of the screen")  # the undo waits for no screen that closes
         self.bug = self._exception
         self._close_messages_no_wait()
 

@@ -18,6 +18,8 @@ from vqchaos.report.minutes import seconds, tidy
 from vqchaos.runner.progress import Snapshot
 
 _LOG = 200  # lines kept for the screen
+_NOT = "NOT everything could be reverted: end (q), then `vqchaos heal`."
+_KEY = "the key"
 
 
 class Session:
@@ -41,10 +43,12 @@ class Session:
         self.results: list[Result] = []  # of the step that is on, or was last
         self.log: deque[str] = deque(maxlen=_LOG)
         self.message = ""
-        self.error: VqchaosError | None = None
+        self.error: VqchaosError | None = None  # of the step that is on, or was last
+        self.errors: list[VqchaosError] = []  # of every step
         self.signal: int | None = None
         self.ends_after = False  # once the step's runs are over
         self._why = "all steps are done"
+        self._asked_by = _KEY  # to abort
         self.began = clock.now()
         self._clock = clock
         self._minutes = minutes
@@ -107,11 +111,17 @@ class Session:
             self.message = "Still reverting; a second key does not hurry it."
         elif self.state == "running":
             self.state = "reverting"
-            self.live.aborted_at = pressed
+            self.live.aborted_at, self._asked_by = pressed, _KEY
             self.message = "ABORT: reverting every fault …"
             self._write("abort", pressed, step=self.at + 1, name=self.step.name)
         else:
-            self.message = "Nothing is running, so nothing is in force."
+            self.message = self._idle()
+
+    def _idle(self) -> str:
+        left = self._hands.in_force()
+        if left == 0:
+            return "Nothing is running, and nothing is in force."
+        return _NOT if left else "Nothing is running. The ledger cannot be read: `vqchaos status`."
 
     def seen(self, at: float | None = None) -> None:
         """People see that something is wrong; the first time after an injection counts."""
@@ -173,6 +183,7 @@ class Session:
             asked = self._hands.abort()
             if self.state == "running":
                 self.state, self.live.aborted_at = "reverting", asked
+                self._asked_by = _by(why)
         else:
             self._over()
 
@@ -219,7 +230,8 @@ class Session:
             live.reverted = True
             if live.aborted_at is not None and item.at >= live.aborted_at:
                 live.reverted_after = item.at - live.aborted_at
-                self._write("reverted", item.at, since=live.reverted_after)
+                facts = {"since": live.reverted_after, "by": self._asked_by}
+                self._write("reverted", item.at, **facts)
                 self.message = self._ending("aborted", None)
 
     def _sample(self, snapshot: Snapshot) -> None:
@@ -250,24 +262,31 @@ class Session:
             by_people=by_people,
             by_whom=live.people,
             reverted_after=live.reverted_after,
-            asked=live.aborted_at is not None,
+            injected=live.injected_at is not None,
         )
         self.results.append(result)
         self._dirs.append(item.folder.name)
         self._write("run.ended", **record_of(result))
 
     def _step_over(self, error: VqchaosError | None) -> None:
-        self.error = error or self.error
+        self.error = error
         order = ("unclean", "error", "aborted", "interrupted", "fail", "void", "unknown", "pass")
         seen = {result.how for result in self.results}
+        made, planned = len(self.results), self.step.repeats
+        why, left_out = "", error is None and made < planned
         if error is not None:
+            self.errors.append(error)
             seen.add("error")
-        elif not seen:  # aborted before its first run
+            why = tidy(error.message)
+        elif left_out and "unclean" not in seen:
             seen.add("aborted" if self.signal is None else "interrupted")
         how = next(word for word in order if word in seen)
         self.marks[self.at] = how
         self.message = self._ending(how, error)
-        self._write_step(how, why="" if error is None else tidy(error.message), runs=self._dirs)
+        if left_out:
+            why = f"{made} of {planned} runs made"
+            self.message += f" {made} of {planned} runs were made." if planned > 1 else ""
+        self._write_step(how, why=why, runs=self._dirs, left_out=left_out)
         self.state = "after"
         if self.ends_after:
             self._over()
@@ -279,21 +298,20 @@ class Session:
         if error is not None:
             return tidy(error.message)
         if how == "unclean":
-            return "NOT everything could be reverted: end (q), then `vqchaos heal`."
+            return _NOT
         if how not in ("aborted", "interrupted"):
             return ""
         after = self.live.reverted_after
-        if after is None:
-            return "ABORTED: nothing was in force."
-        return f"ABORTED: everything reverted {seconds(after)} after the {self._asked_by}."
-
-    @property
-    def _asked_by(self) -> str:
-        return "key" if self.signal is None else "signal"
+        if after is not None:
+            return f"ABORTED: everything reverted {seconds(after)} after {self._asked_by}."
+        if self.live.injected_at is not None:
+            return "ABORTED: everything is reverted."  # before it, or nobody saw when
+        return "ABORTED: nothing was in force."
 
     def _start(self) -> None:
         step = self.step
         self.results, self._dirs, self.message, self.live = [], [], "", Live()
+        self.error = None
         self.marks[self.at] = "now"
         facts = {"hypothesis": step.hypothesis, "ask": step.ask, "pause": step.pause}
         self._write("step.started", None, step=self.at + 1, name=step.name, **facts)
@@ -320,8 +338,10 @@ class Session:
     def _say(self, text: str) -> None:
         self.log.append(tidy(text))
 
-    def _write_step(self, how: str, why: str = "", runs: Sequence[str] = ()) -> None:
-        facts = {"how": how, "why": why, "runs": list(runs)}
+    def _write_step(
+        self, how: str, why: str = "", runs: Sequence[str] = (), *, left_out: bool = False
+    ) -> None:
+        facts = {"how": how, "why": why, "runs": list(runs), "left_out": left_out}
         self._write("step.ended", None, step=self.at + 1, name=self.step.name, **facts)
 
     def _write(self, kind: str, at: float | None = None, /, **facts: Any) -> None:
@@ -330,3 +350,10 @@ class Session:
         if at is not None:
             wall -= self._clock.now() - at
         self._minutes.write({"kind": kind, "wall": round(wall, 3), "who": self.operator, **facts})
+
+
+def _by(why: str) -> str:
+    """Of a stop from outside: after what everything was reverted."""
+    if why.startswith("interrupted by "):
+        return "the signal"
+    return "`vqchaos abort`" if why == "aborted from another terminal" else why

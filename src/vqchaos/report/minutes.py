@@ -54,8 +54,7 @@ def _rows(records: Sequence[Record]) -> Iterable[dict[str, Any]]:
         kind = record.get("kind")
         if kind not in ("run.ended", "step.ended"):
             continue
-        # A step with runs has a row for each of them already.
-        if kind == "step.ended" and record.get("runs") and record.get("how") != "error":
+        if kind == "step.ended" and not _tells_more(record):
             continue
         start = begun.get(record.get("step"), record)
         yield {
@@ -75,6 +74,11 @@ def _rows(records: Sequence[Record]) -> Iterable[dict[str, Any]]:
             "recovered": record.get("recovered"),
             "reverted_after": record.get("reverted_after"),
         }
+
+
+def _tells_more(step: Record) -> bool:
+    """A step with runs has a row for each of them already."""
+    return not step.get("runs") or step.get("how") == "error" or bool(step.get("left_out"))
 
 
 def sentence(record: Record) -> str:
@@ -106,10 +110,11 @@ def sentence(record: Record) -> str:
         case "abort":
             return f"ABORT of {name}"
         case "reverted":
-            return f"everything reverted {_after(record)} (after the key)"
+            by = record.get("by", "the key")
+            return f"everything reverted {seconds(record.get('since'))} after {by}"
         case "run.ended":
             return f"{name}: {record.get('how', '?')}" + _why(record)
-        case "step.ended" if not record.get("runs") or record.get("how") == "error":
+        case "step.ended" if _tells_more(record):
             return f"step {record.get('step')}, {name}: {record.get('how', '?')}" + _why(record)
         case "signal":
             return f"stopped: {record.get('text', '')}"
@@ -151,7 +156,7 @@ def minutes_markdown(data: Mapping[str, Any]) -> str:
         f"{', '.join(escape(name) for name in data['operators']) or '?'}. "
         f"From {clock(wall)} to {clock(data['ended_wall'])} UTC; {escape(data['ended'])}.",
         "",
-        "Times of detection and recovery are since the injection, the last since the abort key.",
+        "Times of detection and recovery are since the injection, the last since the abort.",
         "",
         "| | step | began | who | hypothesis | injected | people | probe | clients | recovered "
         "| reverted after abort | why |",
