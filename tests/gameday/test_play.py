@@ -230,6 +230,36 @@ def test_an_error_in_what_the_runs_tell_reverts_before_the_stack_is_given_back(l
     assert "reverted" in kinds
 
 
+def test_a_screen_that_never_returns_holds_up_no_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+    left = threading.Event()
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        left.set()
+
+    monkeypatch.setattr("vqchaos.gameday.stalled.leave", leave)
+    monkeypatch.setattr("vqchaos.gameday.stalled.PATIENCE", 0.1)
+
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+        signal.raise_signal(signal.SIGTERM)
+        assert left.wait(30.0)  # and pulls nothing
+
+    with pytest.raises(SystemExit):
+        played(lab, loaded(lab, {"phases": LONG}), script)
+    assert codes == [ExitCode.SIGTERM]
+    [folder] = lab.out.glob("*-gameday-*")
+    kinds = [json.loads(x)["kind"] for x in (folder / "minutes.jsonl").read_text().splitlines()]
+    assert kinds[-1] == "session.ended"
+    assert "reverted" in kinds
+    assert json.loads((folder / "summary.json").read_text())["exit_code"] == ExitCode.SIGTERM
+    assert (folder / "index.html").exists()
+
+
 def test_other_terminals_are_heard_for_the_whole_day(lab: Lab) -> None:
     def script(table: Table) -> None:
         session = table.session

@@ -20,6 +20,7 @@ from vqchaos.gameday.hands import Runs, reason
 from vqchaos.gameday.live import StepFacts
 from vqchaos.gameday.minutes import Minutes
 from vqchaos.gameday.session import Session
+from vqchaos.gameday.stalled import LastResort
 from vqchaos.ledger import Ledger
 from vqchaos.runner.folder import make_folder
 from vqchaos.runner.interrupts import Interrupts
@@ -167,9 +168,17 @@ def play(
             steps=[fact.name for fact in facts],
         )
         table = Table(session, feed, outer)
+
+        def end() -> int:
+            _settle(table, runs)
+            return _close(folder, table, minutes).exit_code
+
+        last = LastResort(outer, runs.join, end)
+        last.start()
         try:
             show(table, loaded.day, stack)
         finally:
+            last.screen_gone()
             _settle(table, runs)
             minutes.close()
         played = _close(folder, table, minutes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -72,6 +74,9 @@ class GameDayApp(App[None]):
         self._said = Static(id="said", markup=False)
         self._typed = Input(id="typed", max_length=500)
         self._keys = Static(id="keys", markup=False)
+        self._stdin = select.poll()
+        if os.isatty(0):
+            self._stdin.register(0, 0)  # hang-ups and errors are always told
         self._known = _SCROLLS | set(self._bindings.key_to_bindings)
         self._shown = (-1, "")  # step and state; the main part begins at its top in each
 
@@ -211,11 +216,17 @@ class GameDayApp(App[None]):
     # ---------------------------------------------------------------- drawing
 
     def _pull(self) -> None:
+        if self._terminal_gone():
+            self._table.stop("the terminal went away")
         before = self._session.message, self._session.state
         self._table.pull()
         self._pulls += 1
         if self._pulls % _DRAW == 0 or before != (self._session.message, self._session.state):
             self._done()
+
+    def _terminal_gone(self) -> bool:
+        """A terminal that is not the controlling one goes without a signal."""
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in self._stdin.poll(0))
 
     def _done(self) -> None:
         if self._session.over:
