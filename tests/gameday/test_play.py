@@ -292,6 +292,61 @@ def test_repeats_are_made_one_after_another_and_an_abort_ends_them_all(lab: Lab)
     assert [row["how"] for row in done.summary["gameday"]["rows"]][-1] == "aborted"
 
 
+def test_a_step_in_which_the_session_was_killed_has_a_row_and_its_run(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+        table.session.seen()
+        until(table, lambda: table.session.state == "after")
+        table.session.end()
+
+    done = played(lab, loaded(lab, {}, {}), script)
+    minutes = done.folder / "minutes.jsonl"
+    lines = minutes.read_bytes().splitlines(keepends=True)
+    ended = next(n for n, line in enumerate(lines) if b'"run.ended"' in line)
+    minutes.write_bytes(b"".join(lines[:ended]))
+    (done.folder / "summary.json").unlink()
+    assert run(["report", str(done.folder)]) == ExitCode.PASS
+    summary = json.loads((done.folder / "summary.json").read_text())
+    assert [found["dir"] for found in summary["runs"]] == [done.summary["runs"][0]["dir"]]
+    [row] = summary["gameday"]["rows"]
+    assert (row["how"], row["dir"]) == ("killed", summary["runs"][0]["dir"])
+    people = done.summary["gameday"]["rows"][0]["by_people"]
+    assert row["by_people"] == pytest.approx(people, abs=0.001)
+    assert row["injected_wall"] is not None
+    assert "killed" in (done.folder / "minutes.md").read_text()
+
+
+def test_a_note_begun_in_one_run_is_not_in_the_next_ones_history(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        until(table, lambda: in_force(table))
+        pressed = RealClock().now()
+        until(table, lambda: session.live.number == 2 and in_force(table))
+        session.note("it began with the first fault", pressed)
+        until(table, lambda: session.state == "after")
+        session.go_on()
+
+    done = played(lab, loaded(lab, {"repeat": 2}), script)
+    for found in done.summary["runs"]:
+        events = read(lab.out / found["dir"] / "history.jsonl")
+        assert not [e for e in events if isinstance(e, Note) and e.source == "person"]
+    assert "it began with" in (done.folder / "minutes.md").read_text()
+
+
+def test_what_health_says_usually_is_no_detection(lab: Lab) -> None:
+    lab.stack.http.health = "404"
+
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: table.session.state == "after")
+        table.session.go_on()
+
+    done = played(lab, loaded(lab, {}), script)
+    assert "probe" not in [record["kind"] for record in records(done)]
+
+
 def test_an_abort_while_a_run_is_judged_is_an_abort(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,8 +195,9 @@ class Session:
             case feed.RunBegan():
                 key = live.aborted_at if self.state == "reverting" else None
                 self.live = Live(item.number, item.of, aborted_at=key)
-                facts = {"number": item.number, "of": item.of, "name": self.step.name}
-                self._write("run.started", None, step=self.at + 1, **facts)
+            case feed.Filed():
+                facts = {"number": live.number, "of": live.of, "name": self.step.name}
+                self._write("run.started", None, step=self.at + 1, dir=item.dir, **facts)
             case feed.PhaseBegan():
                 live.phase, live.limit = item.name, item.limit
             case feed.Said():
