@@ -181,6 +181,16 @@ def test_a_terminal_that_takes_no_more_output_holds_up_no_end(terminal: Terminal
     assert (terminal.folder() / "index.html").exists()
 
 
+def test_ctrl_c_reverts_though_the_terminal_takes_no_more_output(terminal: Terminal) -> None:
+    terminal.to_injected()
+    terminal.stall()
+    terminal.press("\x03")
+    terminal.until(lambda: not terminal.mark.exists())
+    assert terminal.process.poll() is None
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.ends() == 129
+
+
 @pytest.mark.parametrize("terminal", [False], indirect=True)
 def test_a_terminal_that_is_not_the_controlling_one_goes_without_a_signal(
     terminal: Terminal,

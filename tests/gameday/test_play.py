@@ -167,6 +167,18 @@ def test_a_signal_reverts_ends_the_day_and_is_its_exit_code(lab: Lab, signum: in
     assert "reverted" in kinds
 
 
+def test_a_signal_is_the_exit_code_also_after_an_aborted_step(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        session.abort()
+        until(table, lambda: session.state == "after")
+        signal.raise_signal(signal.SIGTERM)
+        until(table, lambda: session.over)
+
+    assert played(lab, loaded(lab, {"phases": LONG}, {}), script).exit_code == ExitCode.SIGTERM
+
+
 def test_a_signal_in_the_moment_of_enter_is_not_lost(lab: Lab) -> None:
     def script(table: Table) -> None:
         minutes = table.session._minutes

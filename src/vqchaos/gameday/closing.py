@@ -24,7 +24,7 @@ def close(
     codes: Sequence[ExitCode] = (),
 ) -> dict[str, Any]:
     """Writes what a set has, and minutes.md; returns summary.json's content. ``codes``: what the
-    exit code is not better than. Raises OSError."""
+    exit code is not better than; of equals the first. Raises OSError."""
     summary = summarise(records, runs, codes)
     write_set(folder, summary, [verdict for _, verdict in runs])
     return summary
@@ -42,7 +42,7 @@ def summarise(
         for r in passed_over
     ]
     summary = judge_set(runs, skipped=skipped)
-    summary["exit_code"] = int(worst([ExitCode(int(summary["exit_code"])), *codes]))
+    summary["exit_code"] = int(worst([*codes, ExitCode(int(summary["exit_code"]))]))
     data = minutes_data(records)
     summary["label"] = data["title"] or data["name"]
     summary["gameday"] = data

@@ -200,13 +200,13 @@ def _settle(table: Table, runs: Runs) -> None:
 def _close(folder: Path, table: Table, minutes: Minutes) -> Played:
     session = table.session
     codes: list[ExitCode] = []
+    if session.signal is not None:  # before the codes of steps that were aborted earlier
+        codes.append(ExitCode(128 + session.signal))
     for error in session.errors:  # of a step in the middle: what was asked for was no mistake
         usage = error.exit_code is ExitCode.USAGE
         codes.append(ExitCode.UNKNOWN if usage else error.exit_code)
     if "aborted" in session.marks:  # also where no run was judged as interrupted
         codes.append(ExitCode.SIGINT)
-    if session.signal is not None:
-        codes.append(ExitCode(128 + session.signal))
     told = session.errors[-1] if session.errors else None
     try:
         summary = close(folder, minutes.records, table.runs, codes)

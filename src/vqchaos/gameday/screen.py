@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Key
+from textual.message import Message
 from textual.widgets import Input, Static
 
 from vqchaos.clock import Clock
@@ -24,6 +26,16 @@ _PULL = 0.1  # seconds between two looks at what the runs told
 _DRAW = 3  # every so many of them the screen is drawn
 _PLAN = 24  # columns
 _SCROLLS = {"up", "down", "left", "right", "pageup", "pagedown", "home", "end"}
+
+
+class _Driver(LinuxDriver):
+    """Keys are read in a thread of their own. Ctrl-C asks for the undo there already: the screen's
+    thread may wait for a terminal that takes no more output. (`a` may be a letter of a note.)"""
+
+    def process_message(self, message: Message) -> None:
+        if isinstance(message, Key) and message.key == "ctrl+c":
+            cast("GameDayApp", self._app).revert()
+        super().process_message(message)
 
 
 class GameDayApp(App[None]):
@@ -54,7 +66,7 @@ class GameDayApp(App[None]):
     ]
 
     def __init__(self, table: Table, day: GameDay, stack: Stack, clock: Clock) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=_Driver, ansi_color=True)
         self._table = table
         self._session = table.session
         self._day = day
@@ -79,6 +91,10 @@ class GameDayApp(App[None]):
             self._stdin.register(0, 0)  # hang-ups and errors are always told
         self._known = _SCROLLS | set(self._bindings.key_to_bindings)
         self._shown = (-1, "")  # step and state; the main part begins at its top in each
+
+    def revert(self) -> None:
+        """From any thread."""
+        self._session.revert()
 
     def _fatal_error(self) -> None:
         """Textual's own prints a traceback with every local variable on the terminal. Ours is told

@@ -102,11 +102,16 @@ class Session:
         else:
             self.message = "Nothing to skip; enter goes on."
 
-    def abort(self, at: float | None = None) -> None:
-        """``at``: when the key was pressed. The revert is asked for before anything else."""
+    def revert(self) -> None:
+        """The undo of ``abort`` alone, from any thread; the session hears of the key as of any."""
         if self.running:
             self._hands.abort()
+
+    def abort(self, at: float | None = None) -> None:
+        """``at``: when the key was pressed. The revert is asked for before anything else."""
         pressed = self._clock.now() if at is None else at
+        if self.running:
+            pressed = min(pressed, self._hands.abort())
         if self.state == "reverting":
             self.message = "Still reverting; a second key does not hurry it."
         elif self.state == "running":
@@ -176,11 +181,11 @@ class Session:
         if self.signal is not None or self.over:
             return
         self.signal, self._why = signum, why
-        self._write("signal", text=why)
+        asked = self._hands.abort() if self.running else self._clock.now()
+        self._write("signal", asked, text=why)
         if self.running:
             self.ends_after = True
             self.message = f"{why}: reverting every fault …"
-            asked = self._hands.abort()
             if self.state == "running":
                 self.state, self.live.aborted_at = "reverting", asked
                 self._asked_by = _by(why)
