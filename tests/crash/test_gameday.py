@@ -7,12 +7,14 @@ import fcntl
 import json
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
 import threading
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,13 +51,31 @@ class Terminal:
     mark: Path
     out: Path
     state: Path
+    reader: threading.Thread = field(init=False)
     drawn: bytearray = field(default_factory=bytearray)
     closed: bool = False
+    stalled: bool = False  # takes no more output
 
     def read(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := os.read(self.near, 65536):
-                self.drawn += data
+        with contextlib.suppress(OSError, ValueError):
+            while not self.stalled:
+                if select.select([self.near], [], [], 0.05)[0]:
+                    self.drawn += os.read(self.near, 65536)
+
+    def stall(self) -> None:
+        self.stalled = True
+        self.reader.join(PATIENCE)
+        before = -1
+        while before != (before := self.waiting()):  # until the screen can write no more
+            for _ in range(60):
+                self.press("?")
+            wait_until(lambda: self.waiting() > before, 3.0, RealClock())
+
+    def waiting(self) -> int:
+        """Bytes that were drawn and that nobody reads."""
+        count = array("i", [0])
+        fcntl.ioctl(self.near, termios.FIONREAD, count)
+        return count[0]
 
     def press(self, keys: str) -> None:
         os.write(self.near, keys.encode())
@@ -86,7 +106,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    controlling = getattr(request, "param", True)
     mark, out, state = tmp_path / "mark", tmp_path / "runs", tmp_path / "state"
     (tmp_path / "mark.yaml").write_text(EXPERIMENT.format(mark=mark))
     (tmp_path / "day.yaml").write_text("steps: [{experiment: mark.yaml}]\n")
@@ -100,13 +121,13 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
                 "--stack", str(tmp_path / "far.yaml"), "--out", str(out), "--operator", "eva",
             ],
             cwd=ROOT, stdin=far, stdout=far, stderr=far, start_new_session=True,
-            preexec_fn=take_terminal,  # noqa: PLW1509 (one ioctl)
+            preexec_fn=take_terminal if controlling else None,  # noqa: PLW1509 (one ioctl)
             env={**os.environ, "XDG_STATE_HOME": str(state), "TERM": "xterm-256color"},
         )  # fmt: skip
         os.close(far)
         made = Terminal(process, near, mark, out, state)
-        reader = threading.Thread(target=made.read, daemon=True)
-        reader.start()
+        made.reader = threading.Thread(target=made.read, daemon=True)
+        made.reader.start()
         try:
             yield made
         finally:
@@ -115,7 +136,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
             process.wait(PATIENCE)
             if not made.closed:
                 os.close(near)
-            reader.join(PATIENCE)
+            made.reader.join(PATIENCE)
             made.until(lambda: settled(next(state.glob("vqchaos/stacks/*"), state)))
 
 
@@ -148,6 +169,37 @@ def test_a_signal_reverts_and_ends(terminal: Terminal, signum: int) -> None:
     assert terminal.ends() == 128 + signum
     assert not terminal.mark.exists()
     assert terminal.kinds()[-1] == "session.ended"
+
+
+def test_a_terminal_that_takes_no_more_output_holds_up_no_end(terminal: Terminal) -> None:
+    terminal.to_injected()
+    terminal.stall()
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.ends() == 143
+    assert not terminal.mark.exists()
+    assert terminal.kinds()[-1] == "session.ended"
+    assert (terminal.folder() / "index.html").exists()
+
+
+def test_ctrl_c_reverts_though_the_terminal_takes_no_more_output(terminal: Terminal) -> None:
+    terminal.to_injected()
+    terminal.stall()
+    terminal.press("\x03")
+    terminal.until(lambda: not terminal.mark.exists())
+    assert terminal.process.poll() is None
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.ends() == 129
+
+
+@pytest.mark.parametrize("terminal", [False], indirect=True)
+def test_a_terminal_that_is_not_the_controlling_one_goes_without_a_signal(
+    terminal: Terminal,
+) -> None:
+    terminal.to_injected()
+    terminal.hang_up()
+    assert terminal.ends() == 129
+    assert not terminal.mark.exists()
+    assert "the terminal went away" in (terminal.folder() / "minutes.md").read_text()
 
 
 def test_of_a_killed_session_the_watchdog_reverts_and_the_minutes_stay(terminal: Terminal) -> None:

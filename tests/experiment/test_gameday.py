@@ -45,6 +45,8 @@ def test_a_game_day_is_told_by_its_steps(tmp_path: Path) -> None:
     ("text", "line", "said"),
     [
         ("steps: []\n", 1, "at least 1"),
+        ("steps: 5\n", 1, "list"),
+        ("steps: true\n", 1, "list"),
         ("steps:\n  - {}\n", 2, "expected one of `experiment` and `pause`"),
         ("steps:\n  - {pause: x, experiment: slow.yaml}\n", 2, "expected one of"),
         ("steps:\n  - {pause: x, repeat: 2}\n", 2, "a pause has no `repeat`"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from tests.report import verdicts
 from vqchaos.clock import ManualClock
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.feed import Feed, Injected, Recorded, RunBegan, RunOver, StepOver, Undone
+from vqchaos.gameday.live import StepFacts
 from vqchaos.gameday.minutes import Minutes
 from vqchaos.gameday.play import Table
-from vqchaos.gameday.session import Session, StepFacts
+from vqchaos.gameday.session import Session
 from vqchaos.runner.interrupts import Interrupts
 
 STEPS = (
@@ -24,16 +26,23 @@ STEPS = (
 
 @dataclass
 class FakeHands:
-    """Implements ``session.Hands``."""
+    """Implements ``live.Hands``."""
 
+    now: Callable[[], float]
     did: list[str] = field(default_factory=list)
     notes: list[tuple[str, float | None]] = field(default_factory=list)
+    left: int | None = 0  # in the ledger
+    asked_at: float | None = None  # by a signal, before the screen heard of it
 
     def start(self, step: int) -> None:
         self.did.append(f"start {step}")
 
-    def abort(self) -> None:
+    def abort(self) -> float:
         self.did.append("abort")
+        return self.now() if self.asked_at is None else self.asked_at
+
+    def in_force(self) -> int | None:
+        return self.left
 
     def note(self, text: str, at: float | None = None) -> bool:
         self.notes.append((text, at))
@@ -45,7 +54,7 @@ class Day:
 
     def __init__(self, folder: Path, steps: tuple[StepFacts, ...] = STEPS) -> None:
         self.clock = ManualClock()
-        self.hands = FakeHands()
+        self.hands = FakeHands(self.clock.now)
         self.minutes = Minutes(folder)
         self.session = Session(steps, self.clock, self.minutes, self.hands, "eva")
         self.session.begin(name="day", title="A day", stack="fake")

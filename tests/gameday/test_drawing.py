@@ -15,7 +15,7 @@ from tests.gameday.day import STEPS, Day
 from tests.report.verdicts import NASTY
 from vqchaos.gameday import drawing
 from vqchaos.gameday.feed import Injected, PhaseBegan, Probed, Recorded, Said, Tick
-from vqchaos.gameday.session import StepFacts
+from vqchaos.gameday.live import StepFacts
 from vqchaos.runner.progress import Snapshot
 
 

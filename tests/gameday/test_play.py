@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,23 @@ from tests.runner.fake_stack import QUICK, FakeStack, Lab
 from tests.scripted_server import ScriptedServer
 from vqchaos.cli.app import run
 from vqchaos.clock import RealClock, wait_until
-from vqchaos.errors import CapabilityMissing, ExitCode, StackLocked, StackUnhealthy, UsageError
+from vqchaos.errors import (
+    CapabilityMissing,
+    ExitCode,
+    StackLocked,
+    StackUnhealthy,
+    UncleanError,
+    UsageError,
+)
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.play import Loaded, Played, Table, play
 from vqchaos.history.events import Note, RunEnded
 from vqchaos.history.store import read
+from vqchaos.judge import judge_folder
 from vqchaos.ledger import Ledger
 from vqchaos.runner.control import ask
 from vqchaos.runner.lock import stack_lock
+from vqchaos.runner.progress import Snapshot
 from vqchaos.runner.sets import Planned, SetOptions
 from vqchaos.stack.protocols import Capability
 
@@ -157,6 +167,38 @@ def test_a_signal_reverts_ends_the_day_and_is_its_exit_code(lab: Lab, signum: in
     assert "reverted" in kinds
 
 
+def test_a_signal_is_the_exit_code_also_after_an_aborted_step(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        session.abort()
+        until(table, lambda: session.state == "after")
+        signal.raise_signal(signal.SIGTERM)
+        until(table, lambda: session.over)
+
+    assert played(lab, loaded(lab, {"phases": LONG}, {}), script).exit_code == ExitCode.SIGTERM
+
+
+def test_a_signal_in_the_moment_of_enter_is_not_lost(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        minutes = table.session._minutes
+        write = minutes.write
+
+        def write_and_signal(record: dict[str, Any]) -> None:
+            write(record)
+            if record["kind"] == "step.started":
+                signal.raise_signal(signal.SIGTERM)
+
+        minutes.write = write_and_signal  # type: ignore[method-assign]
+        table.session.go_on()
+        until(table, lambda: table.session.over)
+
+    done = played(lab, loaded(lab, {"phases": LONG}, {}), script)
+    assert done.exit_code == ExitCode.SIGTERM
+    assert "fault.injected" not in [record["kind"] for record in records(done)]
+    assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
+
+
 def test_a_screen_that_goes_away_leaves_nothing_in_force(lab: Lab) -> None:
     def script(table: Table) -> None:
         table.session.go_on()
@@ -178,6 +220,56 @@ def test_a_screen_that_crashes_leaves_nothing_in_force_and_is_told(lab: Lab) -> 
         played(lab, loaded(lab, {"phases": LONG}), script)
     assert lab.stack.world.proxy.listed.keys() == {"somebody-elses"}
     assert Ledger(lab.stack.state_dir).in_force() == []
+
+
+def test_an_error_in_what_the_runs_tell_reverts_before_the_stack_is_given_back(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+
+        def broken(snapshot: Snapshot) -> None:
+            raise ZeroDivisionError("a bug of the session")
+
+        table.session._sample = broken  # type: ignore[method-assign]
+        until(table, lambda: False)
+
+    with pytest.raises(ZeroDivisionError, match="a bug of the session"):
+        played(lab, loaded(lab, {"phases": LONG}), script)
+    assert Ledger(lab.stack.state_dir).in_force() == []
+    [minutes] = lab.out.glob("*-gameday-*/minutes.jsonl")
+    kinds = [json.loads(line)["kind"] for line in minutes.read_text().splitlines()]
+    assert kinds[-1] == "session.ended"  # what followed the error was heard all the same
+    assert "reverted" in kinds
+
+
+def test_a_screen_that_never_returns_holds_up_no_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+    left = threading.Event()
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        left.set()
+
+    monkeypatch.setattr("vqchaos.gameday.stalled.leave", leave)
+    monkeypatch.setattr("vqchaos.gameday.stalled.PATIENCE", 0.1)
+
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+        signal.raise_signal(signal.SIGTERM)
+        assert left.wait(30.0)  # and pulls nothing
+
+    with pytest.raises(SystemExit):
+        played(lab, loaded(lab, {"phases": LONG}), script)
+    assert codes == [ExitCode.SIGTERM]
+    [folder] = lab.out.glob("*-gameday-*")
+    kinds = [json.loads(x)["kind"] for x in (folder / "minutes.jsonl").read_text().splitlines()]
+    assert kinds[-1] == "session.ended"
+    assert "reverted" in kinds
+    assert json.loads((folder / "summary.json").read_text())["exit_code"] == ExitCode.SIGTERM
+    assert (folder / "index.html").exists()
 
 
 def test_other_terminals_are_heard_for_the_whole_day(lab: Lab) -> None:
@@ -210,6 +302,107 @@ def test_repeats_are_made_one_after_another_and_an_abort_ends_them_all(lab: Lab)
     done = played(lab, loaded(lab, {"repeat": 5}), script)
     assert len(done.summary["runs"]) == 2
     assert [row["how"] for row in done.summary["gameday"]["rows"]][-1] == "aborted"
+
+
+def test_a_step_in_which_the_session_was_killed_has_a_row_and_its_run(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: in_force(table))
+        table.session.seen()
+        until(table, lambda: table.session.state == "after")
+        table.session.end()
+
+    done = played(lab, loaded(lab, {}, {}), script)
+    minutes = done.folder / "minutes.jsonl"
+    lines = minutes.read_bytes().splitlines(keepends=True)
+    ended = next(n for n, line in enumerate(lines) if b'"run.ended"' in line)
+    minutes.write_bytes(b"".join(lines[:ended]))
+    (done.folder / "summary.json").unlink()
+    assert run(["report", str(done.folder)]) == ExitCode.PASS
+    summary = json.loads((done.folder / "summary.json").read_text())
+    assert [found["dir"] for found in summary["runs"]] == [done.summary["runs"][0]["dir"]]
+    [row] = summary["gameday"]["rows"]
+    assert (row["how"], row["dir"]) == ("killed", summary["runs"][0]["dir"])
+    people = done.summary["gameday"]["rows"][0]["by_people"]
+    assert row["by_people"] == pytest.approx(people, abs=0.001)
+    assert row["injected_wall"] is not None
+    assert "killed" in (done.folder / "minutes.md").read_text()
+
+
+def test_a_note_begun_in_one_run_is_not_in_the_next_ones_history(lab: Lab) -> None:
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        until(table, lambda: in_force(table))
+        pressed = RealClock().now()
+        until(table, lambda: session.live.number == 2 and in_force(table))
+        session.note("it began with the first fault", pressed)
+        until(table, lambda: session.state == "after")
+        session.go_on()
+
+    done = played(lab, loaded(lab, {"repeat": 2}), script)
+    for found in done.summary["runs"]:
+        events = read(lab.out / found["dir"] / "history.jsonl")
+        assert not [e for e in events if isinstance(e, Note) and e.source == "person"]
+    assert "it began with" in (done.folder / "minutes.md").read_text()
+
+
+def test_what_health_says_usually_is_no_detection(lab: Lab) -> None:
+    lab.stack.http.health = "404"
+
+    def script(table: Table) -> None:
+        table.session.go_on()
+        until(table, lambda: table.session.state == "after")
+        table.session.go_on()
+
+    done = played(lab, loaded(lab, {}), script)
+    assert "probe" not in [record["kind"] for record in records(done)]
+
+
+def test_an_abort_while_a_run_is_judged_is_an_abort(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging, judge = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> dict[str, Any]:
+        judging.set()
+        assert judge.wait(30.0)
+        return judge_folder(folder)
+
+    monkeypatch.setattr("vqchaos.runner.sets.judge_folder", slow)
+
+    def script(table: Table) -> None:
+        session = table.session
+        session.go_on()
+        until(table, judging.is_set)
+        session.abort()
+        judge.set()
+        until(table, lambda: session.state == "after")
+        session.go_on()
+
+    done = played(lab, loaded(lab, {"repeat": 3, "checks": [{"type": "no_residue"}]}), script)
+    assert done.exit_code == ExitCode.SIGINT
+    assert len(done.summary["runs"]) == 1
+    assert done.summary["gameday"]["rows"][-1]["why"] == "1 of 3 runs made"
+
+
+def test_a_mistake_in_a_step_does_not_hide_that_the_stack_is_unclean(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [UsageError("cannot write"), UncleanError("in force")]
+
+    def fails(*_args: object) -> None:
+        raise errors.pop()
+
+    monkeypatch.setattr("vqchaos.runner.sets.require_clean", fails)
+
+    def script(table: Table) -> None:
+        for _ in range(2):
+            table.session.go_on()
+            until(table, lambda: table.session.state == "after")
+            table.session.go_on()
+
+    assert played(lab, loaded(lab, {}, {}), script).exit_code == ExitCode.UNCLEAN
 
 
 def test_what_the_stack_cannot_do_is_told_before_the_first_step(lab: Lab) -> None:

@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.gameday.day import Day
-from tests.report.verdicts import NASTY
-from vqchaos.gameday.feed import Injected, Recorded, RunBegan, Said
+from tests.report.verdicts import NASTY, verdict
+from vqchaos.gameday.feed import Injected, Recorded, RunBegan, RunOver, Said, StepOver
 from vqchaos.gameday.screen import GameDayApp
 
 if TYPE_CHECKING:
@@ -122,6 +122,68 @@ def test_ctrl_c_aborts_also_while_a_note_is_typed_and_a_does_not(day: Day) -> No
         assert day.hands.did[-1] == "abort"
         await pilot.press("enter")
         assert day.last("note")["text"] == "adq"
+
+    play(day, script)
+
+
+def test_with_a_note_open_no_key_does_anything_but_ctrl_c(day: Day) -> None:
+    async def script(pilot: Pilot[None], day: Day) -> None:
+        await pilot.press("s", "n", "h", "i", "tab", "shift+tab", "a", "enter")
+        assert day.hands.did == []
+        assert day.last("note")["text"] == "hia"
+        await pilot.press("n", "x", "ctrl+q")
+        assert not pilot.app.query_one(Input).display
+        assert "End the day with 2 of its steps not begun?" in shown(pilot)
+        await pilot.press("n", "enter")
+        assert day.hands.did == ["start 1"]
+        assert day.kinds().count("note") == 1
+
+    play(day, script)
+
+
+def test_with_caps_lock_the_keys_are_the_same(day: Day) -> None:
+    async def script(pilot: Pilot[None], day: Day) -> None:
+        await start(pilot, day)
+        await pilot.press("D")
+        assert day.session.live.people == "eva"
+        await pilot.press("Q", "N", "N", "X", "enter")
+        assert day.last("note")["text"] == "X"
+        await pilot.press("A")
+        assert day.hands.did[-1] == "abort"
+
+    play(day, script)
+
+
+def test_a_key_that_does_nothing_says_which_do(day: Day) -> None:
+    async def script(pilot: Pilot[None], day: Day) -> None:
+        await pilot.press("x")
+        assert "Ctrl-C aborts, ? lists the keys" in shown(pilot)
+
+    play(day, script)
+
+
+def test_people_see_it_also_while_a_question_is_open(day: Day) -> None:
+    async def script(pilot: Pilot[None], day: Day) -> None:
+        await start(pilot, day)
+        await pilot.press("q", "d")
+        assert day.session.live.people == "eva"
+        assert "Abort it, revert, and end the day?" in shown(pilot)
+
+    play(day, script)
+
+
+def test_a_question_whose_step_is_over_is_dropped(day: Day) -> None:
+    async def script(pilot: Pilot[None], day: Day) -> None:
+        await start(pilot, day)
+        await pilot.press("q")
+        day.undo()
+        day.feed.put(RunOver(verdict(verdict="pass", valid=True, exit_code=0), Path("runs/one")))
+        day.feed.put(StepOver())
+        await pilot.press("y")  # before the screen heard of it
+        assert day.session.state == "after"
+        assert "Abort it" not in shown(pilot)
+        await pilot.press("enter")
+        assert day.session.at == 2
 
     play(day, script)
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.gameday.day import Day
 from vqchaos.errors import StackError
-from vqchaos.gameday.feed import RunBegan, StepOver, Tick
+from vqchaos.gameday.feed import RunBegan, StepOver, Tick, Undone
 from vqchaos.gameday.minutes import read_minutes
+from vqchaos.report.minutes import minutes_data, sentence
 from vqchaos.runner.progress import Snapshot
 
 
@@ -134,6 +135,22 @@ def test_what_could_not_be_reverted_is_said_loudly(day: Day) -> None:
     assert day.session.message.startswith("NOT everything")
 
 
+@pytest.mark.parametrize(("left", "said"), [(1, "NOT everything"), (None, "cannot be read")])
+def test_another_abort_after_an_unclean_step_claims_nothing(
+    day: Day, left: int | None, said: str
+) -> None:
+    day.to_running()
+    day.inject()
+    day.session.abort()
+    day.undo(left=1)
+    day.run_over(exit_code=4)
+    day.step_over()
+    day.hands.left = left
+    day.session.abort()
+    assert said in day.session.message
+    assert "nothing is in force" not in day.session.message
+
+
 def test_people_see_it_once_a_run(day: Day) -> None:
     session = day.session
     day.to_running()
@@ -212,6 +229,67 @@ def test_a_signal_ends_the_day_once_everything_is_reverted(day: Day) -> None:
     assert day.session.over
     assert day.session.marks[1] == "interrupted"
     assert day.kinds().count("signal") == 1
+
+
+@pytest.mark.parametrize(
+    ("why", "by"),
+    [
+        ("interrupted by SIGTERM", "the signal"),
+        ("aborted from another terminal", "`vqchaos abort`"),
+        ("the terminal went away", "the terminal went away"),
+    ],
+)
+def test_a_stop_that_the_screen_hears_of_late_is_measured_from_when_it_came(
+    day: Day, why: str, by: str
+) -> None:
+    day.to_running()
+    day.inject()
+    day.hands.asked_at = day.clock.now()
+    day.clock.advance(0.25)
+    undone = day.clock.now()
+    day.clock.advance(0.1)
+    day.session.stopped(signal.SIGTERM, why)
+    day.session.hear(Undone("pause", "yes", undone, 0))
+    day.aborted()
+    assert day.session.message == f"ABORTED: everything reverted 0.25 s after {by}."
+    assert sentence(day.last("reverted")) == f"everything reverted 0.25 s after {by}"
+    assert day.last("run.ended")["why"] == ""
+
+
+def test_an_abort_after_the_revert_does_not_say_that_nothing_was_in_force(day: Day) -> None:
+    day.to_running()
+    day.inject()
+    day.undo()
+    day.clock.advance(0.1)
+    day.session.abort()
+    day.aborted()
+    assert day.session.message == "ABORTED: everything is reverted."
+    assert day.last("run.ended")["why"] == ""
+
+
+def test_runs_that_an_abort_left_out_are_told(day: Day) -> None:
+    day.to_running(2)
+    day.inject()
+    day.undo()
+    day.session.abort()  # while the first run is judged
+    day.run_over(verdict="pass", valid=True, exit_code=0)
+    day.step_over()
+    assert day.session.marks[2] == "aborted"
+    assert "1 of 2 runs were made" in day.session.message
+    rows = minutes_data(day.minutes.records)["rows"][-2:]
+    assert [(row["how"], row["why"]) for row in rows] == [
+        ("pass", rows[0]["why"]),
+        ("aborted", "1 of 2 runs made"),
+    ]
+
+
+def test_an_error_of_one_step_is_not_the_next_ones(day: Day) -> None:
+    day.to_running()
+    day.session.hear(StepOver(StackError("the stack went away", hint="up")))
+    day.session.go_on()
+    day.session.go_on()
+    assert day.session.error is None
+    assert len(day.session.errors) == 1
 
 
 def test_a_signal_between_two_steps_ends_at_once(day: Day) -> None:

@@ -68,7 +68,9 @@ class GameDay(Settings):
     @classmethod
     def _named_once(cls, data: Any) -> Any:
         steps = data.get("steps") if isinstance(data, dict) else None
-        names = [s.get("name") for s in steps or [] if isinstance(s, dict)]
+        if not isinstance(steps, list):  # its own field says so
+            return data
+        names = [s.get("name") for s in steps if isinstance(s, dict)]
         for name in names:
             if isinstance(name, str) and names.count(name) > 1:
                 raise ValueError(f"two steps are called '{name[:64]}'")

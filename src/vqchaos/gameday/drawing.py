@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.text import Text
 
 from vqchaos.experiment.gameday import GameDay
+from vqchaos.gameday.live import Live
 from vqchaos.gameday.results import Result, reasons, sentence
-from vqchaos.gameday.session import Live, Session
+from vqchaos.gameday.session import Session
 from vqchaos.report.minutes import seconds
 from vqchaos.text import clean, one_line
 from vqchaos.units import format_duration

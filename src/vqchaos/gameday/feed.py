@@ -24,6 +24,7 @@ from vqchaos.history.events import (
     RunStarted,
 )
 from vqchaos.runner.progress import Snapshot
+from vqchaos.view.evidence import health_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class RunBegan:
     experiment: str
     number: int
     of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """The run has begun its history in the folder ``dir``, beside the day's."""
+
+    dir: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,17 @@ class StepOver:
 
 
 Item = (
-    RunBegan | PhaseBegan | Said | Tick | Recorded | Injected | Undone | Probed | RunOver | StepOver
+    RunBegan
+    | Filed
+    | PhaseBegan
+    | Said
+    | Tick
+    | Recorded
+    | Injected
+    | Undone
+    | Probed
+    | RunOver
+    | StepOver
 )
 
 
@@ -114,6 +132,7 @@ class Feed:
         self._origin = 0.0
         self._injected: float | None = None
         self._probed = False
+        self._usual: str | None = None  # what health said last before the injection
 
     def put(self, item: Item) -> None:
         self._queue.put(item)
@@ -130,7 +149,7 @@ class Feed:
 
     def run_started(self, experiment: str, title: str, number: int, of: int) -> None:
         del title  # the session has it from the plan
-        self._injected, self._probed = None, False
+        self._injected, self._probed, self._usual = None, False, None
         self.put(RunBegan(experiment, number, of))
 
     def phase(self, name: str, limit: float | None, t: float) -> None:
@@ -152,6 +171,9 @@ class Feed:
         match event:
             case RunStarted():
                 self._origin = event.started_mono
+                self.put(Filed(event.run))
+            case HealthProbe() if self._injected is None:
+                self._usual = health_text(event)
             case FaultRecorded():
                 self.put(Recorded(event.fault))
             case FaultInjected():
@@ -164,17 +186,18 @@ class Feed:
                     left = self._in_force()
                 self.put(Undone(event.fault, event.answer, self._now(), left))
             case _ if self._injected is not None and not self._probed:
-                text = _sign(event)
+                text = _sign(event, self._usual or "200")
                 if text and event.t >= self._injected:
                     self._probed = True
                     self.put(Probed(text, self._origin + event.t))
 
 
-def _sign(event: Event) -> str:
-    """What a probe saw that a healthy stack does not show; empty if nothing."""
+def _sign(event: Event, usual: str) -> str:
+    """What a probe saw that the stack did not show before; empty if nothing. ``usual``: what
+    health said then."""
     match event:
-        case HealthProbe() if event.status != 200:
-            return f"health {event.status if event.status is not None else event.error}"
+        case HealthProbe() if health_text(event) != usual:
+            return f"health {health_text(event)}"
         case Request() if event.workload == PILOT and event.outcome not in ("ok", "cancelled"):
             return f"the pilot's request: {event.outcome}"
         case ProcessExited():

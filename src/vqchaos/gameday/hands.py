@@ -7,16 +7,25 @@ import signal
 import threading
 from collections.abc import Sequence
 
+from vqchaos.clock import Clock
 from vqchaos.errors import ExitCode, Interrupted, VqchaosError
 from vqchaos.gameday.feed import Feed, StepOver
+from vqchaos.ledger import Ledger
 from vqchaos.runner.interrupts import Interrupts
 from vqchaos.runner.sets import Planned, SetRunner, of_the_disk
 from vqchaos.stack.protocols import Stack
 
 
+def reason(outer: Interrupts) -> str:
+    """Why the day was stopped, in words; empty if it was not."""
+    if outer.why or outer.first is None:
+        return outer.why
+    return f"interrupted by {signal.Signals(outer.first).name}"
+
+
 class Runs:
-    """Implements ``session.Hands``. ``plans``: for each step its experiment and how often, or None
-    for a pause."""
+    """Implements ``live.Hands``. ``plans``: for each step its experiment and how often, or None
+    for a pause. ``outer``: the signals that end the whole day; they are passed on by ``stop``."""
 
     def __init__(
         self,
@@ -24,32 +33,52 @@ class Runs:
         stack: Stack,
         plans: Sequence[tuple[Planned, int] | None],
         feed: Feed,
+        outer: Interrupts,
+        clock: Clock,
     ) -> None:
         self.bug: BaseException | None = None  # an error of vqchaos itself
         self._runner = runner
         self._stack = stack
         self._plans = plans
         self._feed = feed
+        self._outer = outer
+        self._clock = clock
         self._interrupts = Interrupts()
+        self._asked_at: float | None = None  # monotonic second of the first stop
         self._thread: threading.Thread | None = None
 
     def start(self, step: int) -> None:
         found = self._plans[step]
         assert found is not None
-        self._interrupts = Interrupts()
+        self._asked_at, self._interrupts = None, Interrupts()
+        # A signal of a moment ago reached only the interrupts before these; one from here on
+        # reaches these.
+        self._pass_on()
         self._thread = threading.Thread(
             target=self._work, args=(*found, self._interrupts), name="gameday-runs", daemon=True
         )
         self._thread.start()
 
-    def abort(self) -> None:
+    def abort(self) -> float:
+        self._pass_on()
         self.stop(signal.SIGINT, "aborted by a key")
+        return self._clock.now() if self._asked_at is None else self._asked_at
 
     def stop(self, signum: int, why: str) -> None:
         """As ``abort``, by a signal. From any thread, and from a signal's handler."""
         if self._interrupts.first is None:
-            self._interrupts.why = why
+            self._asked_at, self._interrupts.why = self._clock.now(), why
         self._interrupts.receive(signum)
+
+    def _pass_on(self) -> None:
+        if self._outer.first is not None:
+            self.stop(self._outer.first, reason(self._outer))
+
+    def in_force(self) -> int | None:
+        try:
+            return len(Ledger(self._stack.state_dir).in_force())
+        except (VqchaosError, OSError):
+            return None
 
     def note(self, text: str, at: float | None = None) -> bool:
         return self._runner.note(text, at)

@@ -4,6 +4,7 @@ step, and everything is reverted whatever becomes of the screen."""
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from vqchaos.clock import Clock
 from vqchaos.errors import ExitCode, StackUnhealthy, UsageError, VqchaosError
 from vqchaos.experiment.gameday import GameDay
 from vqchaos.gameday.closing import close, summarise
-from vqchaos.gameday.feed import Feed, RunOver
-from vqchaos.gameday.hands import Runs
+from vqchaos.gameday.feed import Feed, Item, RunOver
+from vqchaos.gameday.hands import Runs, reason
+from vqchaos.gameday.live import StepFacts
 from vqchaos.gameday.minutes import Minutes
-from vqchaos.gameday.session import Session, StepFacts
+from vqchaos.gameday.session import Session
+from vqchaos.gameday.stalled import LastResort
 from vqchaos.ledger import Ledger
 from vqchaos.runner.folder import make_folder
 from vqchaos.runner.interrupts import Interrupts
@@ -55,22 +58,37 @@ class Table:
         self.runs: list[tuple[str, dict[str, Any]]] = []
         self._feed = feed
         self._outer = outer
+        self._told: deque[Item] = deque()  # not heard yet
 
     def pull(self) -> None:
-        """What the runs told since the last time goes into the session; then a signal, if one
-        came."""
-        for item in self._feed.drain():
+        """A signal, if one came, goes into the session (before the undo that it caused); then what
+        the runs told since the last time."""
+        if self._outer.first is not None:
+            self.session.stopped(self._outer.first, reason(self._outer))
+        self._told += self._feed.drain()
+        while self._told:
+            item = self._told.popleft()
             if isinstance(item, RunOver):
                 self.runs.append((item.folder.name, item.verdict))
             self.session.hear(item)
-        if self._outer.first is not None:
-            self.session.stopped(self._outer.first, self.why)
 
-    @property
-    def why(self) -> str:
-        if self._outer.why or self._outer.first is None:
-            return self._outer.why
-        return f"interrupted by {signal.Signals(self._outer.first).name}"
+    def stop(self, why: str) -> None:
+        """As by SIGHUP: the day ends, and everything is reverted. From any thread."""
+        if self._outer.first is None:
+            self._outer.why = why
+            self._outer.receive(signal.SIGHUP)
+
+    def pull_all(self) -> Exception | None:
+        """As ``pull``, but an error of ours in one thing that was told loses none of the others;
+        the first such error."""
+        first: Exception | None = None
+        while True:
+            try:
+                self.pull()
+            except Exception as error:
+                first = first or error
+            else:
+                return first
 
 
 Show = Callable[[Table, GameDay, Stack], None]
@@ -132,8 +150,8 @@ def play(
         None if plan is None else (plan, fact.repeats)
         for plan, fact in zip(loaded.planned, facts, strict=True)
     ]
-    runs = Runs(runner, stack, plans, feed)
-    outer.on_signal = lambda signum, _count: runs.stop(signum, outer.why or _by(signum))
+    runs = Runs(runner, stack, plans, feed, outer, clock)
+    outer.on_signal = lambda signum, _count: runs.stop(signum, reason(outer))
     with outer.installed(), runner.session(f"the game day {loaded.day.name}"):
         require_clean(stack, clock, feed.said)
         folder = make_folder(options.out, "gameday", clock.wall())
@@ -150,10 +168,18 @@ def play(
             steps=[fact.name for fact in facts],
         )
         table = Table(session, feed, outer)
+
+        def end() -> int:
+            _settle(table, runs)
+            return _close(folder, table, minutes).exit_code
+
+        last = LastResort(outer, runs.join, end)
+        last.start()
         try:
             show(table, loaded.day, stack)
         finally:
-            _settle(table, runs, outer)
+            last.screen_gone()
+            _settle(table, runs)
             minutes.close()
         played = _close(folder, table, minutes)
     if runs.bug is not None:
@@ -161,32 +187,30 @@ def play(
     return played
 
 
-def _by(signum: int) -> str:
-    return f"interrupted by {signal.Signals(signum).name}"
-
-
-def _settle(table: Table, runs: Runs, outer: Interrupts) -> None:
+def _settle(table: Table, runs: Runs) -> None:
     """The screen is gone, by itself or not: nothing stays in force, and the minutes get the end."""
-    session = table.session
-    table.pull()
-    if not session.over and outer.first is None:  # its terminal went away, or an error of ours
-        outer.why = "the screen went away"
-        outer.receive(signal.SIGHUP)
-    runs.join()
-    table.pull()
+    try:
+        if not table.session.over:  # its terminal is gone, or an error of ours
+            table.stop("the screen went away")
+    finally:
+        runs.join()
+    runs.bug = table.pull_all() or runs.bug
 
 
 def _close(folder: Path, table: Table, minutes: Minutes) -> Played:
     session = table.session
     codes: list[ExitCode] = []
-    if session.error is not None:
-        codes.append(session.error.exit_code)
-    if session.signal is not None:
+    if session.signal is not None:  # before the codes of steps that were aborted earlier
         codes.append(ExitCode(128 + session.signal))
-    error = session.error
+    for error in session.errors:  # of a step in the middle: what was asked for was no mistake
+        usage = error.exit_code is ExitCode.USAGE
+        codes.append(ExitCode.UNKNOWN if usage else error.exit_code)
+    if "aborted" in session.marks:  # also where no run was judged as interrupted
+        codes.append(ExitCode.SIGINT)
+    told = session.errors[-1] if session.errors else None
     try:
         summary = close(folder, minutes.records, table.runs, codes)
     except OSError as caught:
-        error = error or VqchaosError(f"{caught.filename}: {caught.strerror}")
+        told = told or VqchaosError(f"{caught.filename}: {caught.strerror}")
         summary = summarise(minutes.records, table.runs, [*codes, ExitCode.UNKNOWN])
-    return Played(folder, summary, ExitCode(int(summary["exit_code"])), error)
+    return Played(folder, summary, ExitCode(int(summary["exit_code"])), told)

@@ -28,7 +28,7 @@ class Result:
     by_people: float | None = None
     by_whom: str = ""
     reverted_after: float | None = None
-    asked: bool = False  # to abort, by a key or a signal
+    injected: bool = True  # a fault was in force
 
 
 def how_it_ended(verdict: Verdict, *, aborted: bool, by_signal: bool) -> str:
@@ -81,7 +81,7 @@ def record_of(result: Result) -> dict[str, Any]:
 
     aborted = result.how in ("aborted", "interrupted")
     why = "" if aborted else one_line(not_passed(verdict), 500)
-    if aborted and result.reverted_after is None:
+    if aborted and not result.injected:
         why = "nothing was in force"
     return {
         "step": result.step,

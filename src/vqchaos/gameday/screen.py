@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Key
+from textual.message import Message
 from textual.widgets import Input, Static
 
 from vqchaos.clock import Clock
@@ -21,6 +25,17 @@ from vqchaos.stack.protocols import Stack
 _PULL = 0.1  # seconds between two looks at what the runs told
 _DRAW = 3  # every so many of them the screen is drawn
 _PLAN = 24  # columns
+_SCROLLS = {"up", "down", "left", "right", "pageup", "pagedown", "home", "end"}
+
+
+class _Driver(LinuxDriver):
+    """Keys are read in a thread of their own. Ctrl-C asks for the undo there already: the screen's
+    thread may wait for a terminal that takes no more output. (`a` may be a letter of a note.)"""
+
+    def process_message(self, message: Message) -> None:
+        if isinstance(message, Key) and message.key == "ctrl+c":
+            cast("GameDayApp", self._app).revert()
+        super().process_message(message)
 
 
 class GameDayApp(App[None]):
@@ -40,17 +55,18 @@ class GameDayApp(App[None]):
         Binding("ctrl+c", "abort", priority=True),
         Binding("ctrl+q", "end", priority=True),
         Binding("enter", "go_on"),
-        Binding("s", "skip"),
-        Binding("a", "abort"),
-        Binding("d", "seen"),
-        Binding("n", "note"),
-        Binding("o", "operator"),
-        Binding("q", "end"),
+        Binding("tab,shift+tab", "nothing", priority=True),  # or a note would lose its keys
+        Binding("s,S", "skip"),  # with caps lock too
+        Binding("a,A", "abort"),
+        Binding("d,D", "seen"),
+        Binding("n,N", "note"),
+        Binding("o,O", "operator"),
+        Binding("q,Q", "end"),
         Binding("question_mark", "page_help"),
     ]
 
     def __init__(self, table: Table, day: GameDay, stack: Stack, clock: Clock) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=_Driver, ansi_color=True)
         self._table = table
         self._session = table.session
         self._day = day
@@ -58,7 +74,8 @@ class GameDayApp(App[None]):
         self._clock = clock
         self._pulls = 0
         self._typing: Callable[[str], None] | None = None
-        self._asking = ""  # a question that y or n answers
+        self._asking = ""  # a question that y or n answers, in that state of the session
+        self._asked_in = ""
         self._helps = False
         self.bug: Exception | None = None
         # Kept, not looked up: while the screen closes, some are gone from it already.
@@ -69,12 +86,20 @@ class GameDayApp(App[None]):
         self._said = Static(id="said", markup=False)
         self._typed = Input(id="typed", max_length=500)
         self._keys = Static(id="keys", markup=False)
+        self._stdin = select.poll()
+        if os.isatty(0):
+            self._stdin.register(0, 0)  # hang-ups and errors are always told
+        self._known = _SCROLLS | set(self._bindings.key_to_bindings)
         self._shown = (-1, "")  # step and state; the main part begins at its top in each
+
+    def revert(self) -> None:
+        """From any thread."""
+        self._session.revert()
 
     def _fatal_error(self) -> None:
         """Textual's own prints a traceback with every local variable on the terminal. Ours is told
         as every error of vqchaos is."""
-        self._session.abort()  # the undo waits for no screen that closes
+        self._table.stop("an error of the screen")  # the undo waits for no screen that closes
         self.bug = self._exception
         self._close_messages_no_wait()
 
@@ -100,20 +125,25 @@ class GameDayApp(App[None]):
         self._asking = ""
         self._done()
 
+    def action_nothing(self) -> None:
+        pass
+
     def action_go_on(self) -> None:
-        if self._helps:
+        if self._helps and self._typing is None:
             self._helps = False
-        elif not self._asking:
-            self._table.pull()
-            self._session.go_on()
-        self._done()
+            self._done()
+        else:
+            self._do(self._session.go_on)
 
     def action_skip(self) -> None:
         self._do(self._session.skip)
 
     def action_seen(self) -> None:
         pressed = self._clock.now()
-        self._do(lambda: self._session.seen(pressed))
+        if self._typing is None:  # a question does not make people blind
+            self._table.pull()
+            self._session.seen(pressed)
+        self._done()
 
     def action_note(self) -> None:
         pressed = self._clock.now()
@@ -125,10 +155,15 @@ class GameDayApp(App[None]):
         self._type("who takes the switch?", self._session.hand_over)
 
     def action_page_help(self) -> None:
-        self._helps = not self._helps
+        if self._typing is None:
+            self._helps = not self._helps
         self._done()
 
     def action_end(self) -> None:
+        if self._typing is not None:  # Ctrl-Q: the others are letters then
+            self._stop_typing()
+        self._table.pull()
+        self._asked_in = self._session.state
         if self._session.running:
             self._asking = "A step is running. Abort it, revert, and end the day? y or n"
         elif self._session.left:
@@ -141,14 +176,26 @@ class GameDayApp(App[None]):
     def on_key(self, event: Key) -> None:
         if event.key == "escape" and self._typing is not None:
             self._stop_typing()
-        elif self._asking and event.key in ("y", "n", "escape"):
-            if event.key == "y":
-                self._session.end()
-            self._asking = ""
+        elif self._asking and event.key in ("y", "Y", "n", "N", "escape"):
+            self._answer(yes=event.key in ("y", "Y"))
+        elif self._typing is None and event.key not in self._known:
+            self._session.message = "Not a key here. Ctrl-C aborts, ? lists the keys."
         else:
             return
+        event.prevent_default()  # an answered "n" is not a note too
         event.stop()
         self._done()
+
+    def _answer(self, *, yes: bool) -> None:
+        self._table.pull()
+        self._drop_old_question()
+        if yes and self._asking:
+            self._session.end()
+        self._asking = ""
+
+    def _drop_old_question(self) -> None:
+        if self._session.state != self._asked_in:
+            self._asking = ""
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         typed = self._typing
@@ -159,13 +206,15 @@ class GameDayApp(App[None]):
         self._done()
 
     def _do(self, action: Callable[[], None]) -> None:
-        if not self._asking:
-            self._table.pull()
+        self._table.pull()
+        self._drop_old_question()
+        if not self._asking and self._typing is None:
             action()
         self._done()
 
     def _type(self, what: str, then: Callable[[str], None]) -> None:
-        if self._asking or self._session.over:
+        self._drop_old_question()
+        if self._asking or self._session.over or self._typing is not None:
             return
         self._typing = then
         typed = self._typed
@@ -183,16 +232,23 @@ class GameDayApp(App[None]):
     # ---------------------------------------------------------------- drawing
 
     def _pull(self) -> None:
+        if self._terminal_gone():
+            self._table.stop("the terminal went away")
         before = self._session.message, self._session.state
         self._table.pull()
         self._pulls += 1
         if self._pulls % _DRAW == 0 or before != (self._session.message, self._session.state):
             self._done()
 
+    def _terminal_gone(self) -> bool:
+        """A terminal that is not the controlling one goes without a signal."""
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in self._stdin.poll(0))
+
     def _done(self) -> None:
         if self._session.over:
             self.exit()
         else:
+            self._drop_old_question()
             self._draw()
 
     def _draw(self) -> None:

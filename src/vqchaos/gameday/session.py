@@ -6,73 +6,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from vqchaos.clock import Clock
 from vqchaos.errors import VqchaosError
 from vqchaos.gameday import feed
+from vqchaos.gameday.live import Hands, Live, StepFacts
 from vqchaos.gameday.minutes import Minutes
 from vqchaos.gameday.results import Result, how_it_ended, record_of
 from vqchaos.report.minutes import seconds, tidy
 from vqchaos.runner.progress import Snapshot
 
 _LOG = 200  # lines kept for the screen
-_SERIES = 600  # seconds of the live charts
-
-
-@dataclass(frozen=True, slots=True)
-class StepFacts:
-    """One step of the plan, as the session needs it. ``pause``: what people do by hand; empty for
-    a step with an experiment."""
-
-    name: str
-    title: str = ""
-    hypothesis: str = ""
-    ask: str = ""
-    pause: str = ""
-    repeats: int = 1
-
-
-class Hands(Protocol):
-    """Who makes the runs, in a thread of its own."""
-
-    def start(self, step: int) -> None:
-        """Begin the runs of step ``step``, counted from 0; the feed tells how they go."""
-
-    def abort(self) -> None:
-        """Revert every fault and end the step's runs. Returns at once; from any thread."""
-
-    def note(self, text: str, at: float | None = None) -> bool:
-        """Into the history of the run that is being made; False if there is none."""
-
-
-@dataclass
-class Live:
-    """The run that is being made. Moments in monotonic seconds."""
-
-    number: int = 1
-    of: int = 1
-    phase: str = ""
-    limit: float | None = None
-    snapshot: Snapshot | None = None
-    injected_at: float | None = None
-    in_force: set[str] = field(default_factory=set)
-    reverted: bool = False  # something was in force and is not any more
-    people_at: float | None = None
-    people: str = ""  # who saw it
-    probe_at: float | None = None
-    probe_text: str = ""
-    aborted_at: float | None = None  # the key
-    reverted_after: float | None = None  # seconds from the key to an empty ledger
-    series: deque[tuple[float | None, float, float | None]] = field(
-        default_factory=lambda: deque(maxlen=_SERIES)
-    )  # a second each: share of ok, errors a second, first token in seconds
-    sampled: int = -1
-
-    def since(self, at: float | None) -> float | None:
-        """Seconds from the injection to ``at``."""
-        return None if at is None or self.injected_at is None else at - self.injected_at
+_NOT = "NOT everything could be reverted: end (q), then `vqchaos heal`."
+_KEY = "the key"
 
 
 class Session:
@@ -96,10 +43,12 @@ class Session:
         self.results: list[Result] = []  # of the step that is on, or was last
         self.log: deque[str] = deque(maxlen=_LOG)
         self.message = ""
-        self.error: VqchaosError | None = None
+        self.error: VqchaosError | None = None  # of the step that is on, or was last
+        self.errors: list[VqchaosError] = []  # of every step
         self.signal: int | None = None
         self.ends_after = False  # once the step's runs are over
         self._why = "all steps are done"
+        self._asked_by = _KEY  # to abort
         self.began = clock.now()
         self._clock = clock
         self._minutes = minutes
@@ -153,20 +102,31 @@ class Session:
         else:
             self.message = "Nothing to skip; enter goes on."
 
-    def abort(self, at: float | None = None) -> None:
-        """``at``: when the key was pressed. The revert is asked for before anything else."""
+    def revert(self) -> None:
+        """The undo of ``abort`` alone, from any thread; the session hears of the key as of any."""
         if self.running:
             self._hands.abort()
+
+    def abort(self, at: float | None = None) -> None:
+        """``at``: when the key was pressed. The revert is asked for before anything else."""
         pressed = self._clock.now() if at is None else at
+        if self.running:
+            pressed = min(pressed, self._hands.abort())
         if self.state == "reverting":
             self.message = "Still reverting; a second key does not hurry it."
         elif self.state == "running":
             self.state = "reverting"
-            self.live.aborted_at = pressed
+            self.live.aborted_at, self._asked_by = pressed, _KEY
             self.message = "ABORT: reverting every fault …"
             self._write("abort", pressed, step=self.at + 1, name=self.step.name)
         else:
-            self.message = "Nothing is running, so nothing is in force."
+            self.message = self._idle()
+
+    def _idle(self) -> str:
+        left = self._hands.in_force()
+        if left == 0:
+            return "Nothing is running, and nothing is in force."
+        return _NOT if left else "Nothing is running. The ledger cannot be read: `vqchaos status`."
 
     def seen(self, at: float | None = None) -> None:
         """People see that something is wrong; the first time after an injection counts."""
@@ -221,12 +181,14 @@ class Session:
         if self.signal is not None or self.over:
             return
         self.signal, self._why = signum, why
-        self._write("signal", text=why)
+        asked = self._hands.abort() if self.running else self._clock.now()
+        self._write("signal", asked, text=why)
         if self.running:
             self.ends_after = True
             self.message = f"{why}: reverting every fault …"
             if self.state == "running":
-                self.state, self.live.aborted_at = "reverting", self._clock.now()
+                self.state, self.live.aborted_at = "reverting", asked
+                self._asked_by = _by(why)
         else:
             self._over()
 
@@ -238,8 +200,9 @@ class Session:
             case feed.RunBegan():
                 key = live.aborted_at if self.state == "reverting" else None
                 self.live = Live(item.number, item.of, aborted_at=key)
-                facts = {"number": item.number, "of": item.of, "name": self.step.name}
-                self._write("run.started", None, step=self.at + 1, **facts)
+            case feed.Filed():
+                facts = {"number": live.number, "of": live.of, "name": self.step.name}
+                self._write("run.started", None, step=self.at + 1, dir=item.dir, **facts)
             case feed.PhaseBegan():
                 live.phase, live.limit = item.name, item.limit
             case feed.Said():
@@ -273,7 +236,8 @@ class Session:
             live.reverted = True
             if live.aborted_at is not None and item.at >= live.aborted_at:
                 live.reverted_after = item.at - live.aborted_at
-                self._write("reverted", item.at, since=live.reverted_after)
+                facts = {"since": live.reverted_after, "by": self._asked_by}
+                self._write("reverted", item.at, **facts)
                 self.message = self._ending("aborted", None)
 
     def _sample(self, snapshot: Snapshot) -> None:
@@ -304,24 +268,31 @@ class Session:
             by_people=by_people,
             by_whom=live.people,
             reverted_after=live.reverted_after,
-            asked=live.aborted_at is not None,
+            injected=live.injected_at is not None,
         )
         self.results.append(result)
         self._dirs.append(item.folder.name)
         self._write("run.ended", **record_of(result))
 
     def _step_over(self, error: VqchaosError | None) -> None:
-        self.error = error or self.error
+        self.error = error
         order = ("unclean", "error", "aborted", "interrupted", "fail", "void", "unknown", "pass")
         seen = {result.how for result in self.results}
+        made, planned = len(self.results), self.step.repeats
+        why, left_out = "", error is None and made < planned
         if error is not None:
+            self.errors.append(error)
             seen.add("error")
-        elif not seen:  # aborted before its first run
+            why = tidy(error.message)
+        elif left_out and "unclean" not in seen:
             seen.add("aborted" if self.signal is None else "interrupted")
         how = next(word for word in order if word in seen)
         self.marks[self.at] = how
         self.message = self._ending(how, error)
-        self._write_step(how, why="" if error is None else tidy(error.message), runs=self._dirs)
+        if left_out:
+            why = f"{made} of {planned} runs made"
+            self.message += f" {made} of {planned} runs were made." if planned > 1 else ""
+        self._write_step(how, why=why, runs=self._dirs, left_out=left_out)
         self.state = "after"
         if self.ends_after:
             self._over()
@@ -333,21 +304,20 @@ class Session:
         if error is not None:
             return tidy(error.message)
         if how == "unclean":
-            return "NOT everything could be reverted: end (q), then `vqchaos heal`."
+            return _NOT
         if how not in ("aborted", "interrupted"):
             return ""
         after = self.live.reverted_after
-        if after is None:
-            return "ABORTED: nothing was in force."
-        return f"ABORTED: everything reverted {seconds(after)} after the {self._asked_by}."
-
-    @property
-    def _asked_by(self) -> str:
-        return "key" if self.signal is None else "signal"
+        if after is not None:
+            return f"ABORTED: everything reverted {seconds(after)} after {self._asked_by}."
+        if self.live.injected_at is not None:
+            return "ABORTED: everything is reverted."  # before it, or nobody saw when
+        return "ABORTED: nothing was in force."
 
     def _start(self) -> None:
         step = self.step
         self.results, self._dirs, self.message, self.live = [], [], "", Live()
+        self.error = None
         self.marks[self.at] = "now"
         facts = {"hypothesis": step.hypothesis, "ask": step.ask, "pause": step.pause}
         self._write("step.started", None, step=self.at + 1, name=step.name, **facts)
@@ -374,8 +344,10 @@ class Session:
     def _say(self, text: str) -> None:
         self.log.append(tidy(text))
 
-    def _write_step(self, how: str, why: str = "", runs: Sequence[str] = ()) -> None:
-        facts = {"how": how, "why": why, "runs": list(runs)}
+    def _write_step(
+        self, how: str, why: str = "", runs: Sequence[str] = (), *, left_out: bool = False
+    ) -> None:
+        facts = {"how": how, "why": why, "runs": list(runs), "left_out": left_out}
         self._write("step.ended", None, step=self.at + 1, name=self.step.name, **facts)
 
     def _write(self, kind: str, at: float | None = None, /, **facts: Any) -> None:
@@ -384,3 +356,10 @@ class Session:
         if at is not None:
             wall -= self._clock.now() - at
         self._minutes.write({"kind": kind, "wall": round(wall, 3), "who": self.operator, **facts})
+
+
+def _by(why: str) -> str:
+    """Of a stop from outside: after what everything was reverted."""
+    if why.startswith("interrupted by "):
+        return "the signal"
+    return "`vqchaos abort`" if why == "aborted from another terminal" else why

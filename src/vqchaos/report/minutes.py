@@ -17,7 +17,7 @@ from vqchaos.units import format_duration
 Record = Mapping[str, Any]
 _SIGNS = {
     "pass": "✅", "fail": "❌", "unknown": "❔", "done": "✅", "aborted": "🛑", "interrupted": "🛑",
-    "skipped": "-", "void": "❔", "error": "❔", "unclean": "❌",
+    "skipped": "-", "void": "❔", "error": "❔", "unclean": "❌", "killed": "❔",
 }  # fmt: skip
 
 
@@ -54,27 +54,60 @@ def _rows(records: Sequence[Record]) -> Iterable[dict[str, Any]]:
         kind = record.get("kind")
         if kind not in ("run.ended", "step.ended"):
             continue
-        # A step with runs has a row for each of them already.
-        if kind == "step.ended" and record.get("runs") and record.get("how") != "error":
+        if kind == "step.ended" and not _tells_more(record):
             continue
         start = begun.get(record.get("step"), record)
-        yield {
-            "step": record.get("step"),
-            "name": str(record.get("name", "")),
-            "wall": start.get("wall"),
-            "who": str(record.get("who", "")),
-            "hypothesis": str(start.get("hypothesis") or start.get("pause") or ""),
-            "how": str(record.get("how", "")),
-            "why": str(record.get("why", "")),
-            "dir": record.get("dir"),
-            "injected_wall": record.get("injected_wall"),
-            "by_people": record.get("by_people"),
-            "by_whom": str(record.get("by_whom") or ""),
-            "by_probe": record.get("by_probe"),
-            "by_clients": record.get("by_clients"),
-            "recovered": record.get("recovered"),
-            "reverted_after": record.get("reverted_after"),
-        }
+        yield _row(record, start)
+    ended = {r.get("step") for r in records if r.get("kind") == "step.ended"}
+    for number in begun.keys() - ended:  # the step that a kill met
+        yield _row(_killed(records, number), begun[number])
+
+
+def _row(record: Record, start: Record) -> dict[str, Any]:
+    return {
+        "step": record.get("step"),
+        "name": str(record.get("name", "")),
+        "wall": start.get("wall"),
+        "who": str(record.get("who", "")),
+        "hypothesis": str(start.get("hypothesis") or start.get("pause") or ""),
+        "how": str(record.get("how", "")),
+        "why": str(record.get("why", "")),
+        "dir": record.get("dir"),
+        "injected_wall": record.get("injected_wall"),
+        "by_people": record.get("by_people"),
+        "by_whom": str(record.get("by_whom") or ""),
+        "by_probe": record.get("by_probe"),
+        "by_clients": record.get("by_clients"),
+        "recovered": record.get("recovered"),
+        "reverted_after": record.get("reverted_after"),
+    }
+
+
+def _killed(records: Sequence[Record], step: object) -> dict[str, Any]:
+    """Of a step that never ended, as of its last run: what had been written by then."""
+    begun = [r.get("kind") == "step.started" and r.get("step") == step for r in records].index(True)
+    found: dict[str, Any] = {}
+    for record in records[begun:]:
+        match record.get("kind"):
+            case "run.started":
+                found = {"dir": record.get("dir")}
+            case "run.ended":  # which has a row
+                found = {}
+            case "fault.injected":
+                found.setdefault("injected_wall", record.get("wall"))
+            case "probe":
+                found.setdefault("by_probe", record.get("since"))
+            case "detected" if record.get("since") is not None:
+                found.setdefault("by_people", record["since"])
+                found.setdefault("by_whom", record.get("who"))
+    why = "the session was killed in this step"
+    facts = {"step": step, "name": records[begun].get("name", ""), "how": "killed", "why": why}
+    return {**facts, "who": records[-1].get("who", ""), **found}
+
+
+def _tells_more(step: Record) -> bool:
+    """A step with runs has a row for each of them already."""
+    return not step.get("runs") or step.get("how") == "error" or bool(step.get("left_out"))
 
 
 def sentence(record: Record) -> str:
@@ -106,10 +139,11 @@ def sentence(record: Record) -> str:
         case "abort":
             return f"ABORT of {name}"
         case "reverted":
-            return f"everything reverted {_after(record)} (after the key)"
+            by = record.get("by", "the key")
+            return f"everything reverted {seconds(record.get('since'))} after {by}"
         case "run.ended":
             return f"{name}: {record.get('how', '?')}" + _why(record)
-        case "step.ended" if not record.get("runs") or record.get("how") == "error":
+        case "step.ended" if _tells_more(record):
             return f"step {record.get('step')}, {name}: {record.get('how', '?')}" + _why(record)
         case "signal":
             return f"stopped: {record.get('text', '')}"
@@ -151,7 +185,7 @@ def minutes_markdown(data: Mapping[str, Any]) -> str:
         f"{', '.join(escape(name) for name in data['operators']) or '?'}. "
         f"From {clock(wall)} to {clock(data['ended_wall'])} UTC; {escape(data['ended'])}.",
         "",
-        "Times of detection and recovery are since the injection, the last since the abort key.",
+        "Times of detection and recovery are since the injection, the last since the abort.",
         "",
         "| | step | began | who | hypothesis | injected | people | probe | clients | recovered "
         "| reverted after abort | why |",

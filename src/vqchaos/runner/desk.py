@@ -32,12 +32,15 @@ class Desk:
                 return {"ok": False, "error": f"unknown request {other!r}"}
 
     def note(self, text: str, at: float | None = None) -> bool:
-        """What a person said, now or at that monotonic second; False if no run takes it."""
+        """What a person said, now or at that monotonic second; False if no run takes it, or this
+        one began later."""
         run = self.run
         rec = run.recorder if run is not None else None
         if rec is None:
             return False
-        t = rec.t() if at is None else max(0.0, at - rec.origin)
+        if at is not None and at < rec.origin:
+            return False
+        t = rec.t() if at is None else at - rec.origin
         rec.emit(Note(t=t, text=one_line(text, _TEXT), source="person"))
         return True
 
