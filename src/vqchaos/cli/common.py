@@ -93,6 +93,11 @@ def stack_sets(sets: list[str]) -> list[str]:
     return [item.removeprefix("stack.") for item in sets if item.startswith("stack.")]
 
 
+def experiment_sets(sets: list[str]) -> list[str]:
+    """The others: values of the experiments."""
+    return [item for item in sets if not item.startswith("stack.")]
+
+
 def open_named_stack(name: str, sets: list[str] | None = None) -> Stack:
     """The stack adapter of a name or path. Raises InvalidFile or UsageError."""
     from vqchaos.experiment.files import load_stack

@@ -18,6 +18,7 @@ from vqchaos.cli.common import (
     add_command,
     console,
     data_path,
+    experiment_sets,
     open_named_stack,
     require_local,
     say,
@@ -106,10 +107,9 @@ def run(
 
 def load_all(files: list[Path], sets: list[str]) -> list[Planned]:
     """Every experiment of the files and folders, in order; all their problems at once."""
-    from vqchaos.experiment.files import find_experiments, load_experiment
-    from vqchaos.runner.sets import Planned
+    from vqchaos.experiment.files import find_experiments
 
-    mine = [item for item in sets if not item.startswith("stack.")]
+    mine = experiment_sets(sets)
     paths: list[tuple[Path, bool]] = []
     for file in files:
         if file.is_dir():
@@ -124,15 +124,29 @@ def load_all(files: list[Path], sets: list[str]) -> list[Planned]:
     planned, problems = [], []
     for path, named in paths:
         try:
-            experiment = load_experiment(path, sets=mine)
+            planned.append(load_one(path, mine, named=named))
         except InvalidFile as error:
             problems += error.problems
-            continue
-        golden = experiment.canary.golden
-        planned.append(Planned(experiment, path, named, (path.parent / golden) if golden else None))
     if problems:
         raise InvalidFile(problems, hint="nothing was run; mend these first")
     return planned
+
+
+def load_one(path: Path, sets: list[str], *, named: bool) -> Planned:
+    """One experiment; its canary's golden answers lie beside its file. Raises InvalidFile."""
+    from vqchaos.experiment.files import load_experiment
+    from vqchaos.runner.sets import Planned
+
+    experiment = load_experiment(path, sets=sets)
+    golden = experiment.canary.golden
+    return Planned(experiment, path, named, (path.parent / golden) if golden else None)
+
+
+def with_golden(plan: Planned, stack: Stack) -> Planned:
+    """The demo model's right answers ship with it; an experiment's own go before."""
+    if plan.golden is None and stack.describe().get("model") == "demo":
+        return replace(plan, golden=data_path("demo-golden.json"))
+    return plan
 
 
 def run_set(
@@ -156,9 +170,7 @@ def run_set(
                 guarded.said("still reverting; a second signal does not hurry it")
 
         interrupts.on_signal = on_signal
-        if stack.describe().get("model") == "demo":  # its right answers ship with it
-            shipped = data_path("demo-golden.json")
-            planned = [replace(plan, golden=plan.golden or shipped) for plan in planned]
+        planned = [with_golden(plan, stack) for plan in planned]
         runner = SetRunner(stack, RealClock(), progress, interrupts, options)
         result = runner.run(planned)
     for skipped in result.skipped:
@@ -196,8 +208,7 @@ def plan(
     from vqchaos.runner.sets import lacking
     from vqchaos.units import format_duration
 
-    mine = [item for item in sets if not item.startswith("stack.")]
-    experiment = load_experiment(file, sets=mine)
+    experiment = load_experiment(file, sets=experiment_sets(sets))
     opened = open_named_stack(stack, sets)
     ok = True
     print(f"{experiment.name}: {experiment.title}")

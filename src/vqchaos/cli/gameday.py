@@ -15,7 +15,7 @@ from vqchaos.cli.common import (
     STACK_OPTION,
     add_command,
     console,
-    data_path,
+    experiment_sets,
     open_named_stack,
     say,
     show_error,
@@ -60,7 +60,7 @@ def gameday(
     from vqchaos.runner.sets import SetOptions
 
     opened = open_named_stack(stack, sets)
-    loaded = load(plan, [item for item in sets if not item.startswith("stack.")], opened)
+    loaded = load(plan, experiment_sets(sets), opened)
     clock = RealClock()
     options = SetOptions(out=out, yes=yes, watchdog=not no_watchdog)
     played = play(loaded, opened, clock, options, operator or _login(), show_with(clock))
@@ -106,6 +106,7 @@ def _login() -> str:
 
 def load(path: Path, sets: list[str], stack: Stack) -> Loaded:
     """The plan with all its experiments; every problem of every file at once."""
+    from vqchaos.cli.experiments import load_one, with_golden
     from vqchaos.experiment.files import load_gameday
     from vqchaos.gameday.play import Loaded
 
@@ -117,21 +118,11 @@ def load(path: Path, sets: list[str], stack: Stack) -> Loaded:
             planned.append(None)
             continue
         try:
-            planned.append(_experiment(step.file(path), [*step.set_, *sets], stack))
+            plan = load_one(step.file(path), [*step.set_, *sets], named=True)
         except InvalidFile as error:
             problems += error.problems
+        else:
+            planned.append(with_golden(plan, stack))
     if problems:
         raise InvalidFile(problems, hint="nothing was run; mend these first")
     return Loaded(day, planned)
-
-
-def _experiment(file: Path, sets: list[str], stack: Stack) -> Planned:
-    from vqchaos.experiment.files import load_experiment
-    from vqchaos.runner.sets import Planned
-
-    experiment = load_experiment(file, sets)
-    golden = experiment.canary.golden
-    own = (file.parent / golden) if golden else None
-    if own is None and stack.describe().get("model") == "demo":  # its right answers ship with it
-        own = data_path("demo-golden.json")
-    return Planned(experiment, file, named=True, golden=own)

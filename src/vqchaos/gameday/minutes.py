@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vqchaos.jsonlines import objects
+
 FILE = "minutes.jsonl"
 
 
@@ -41,12 +43,4 @@ class Minutes:
 
 def read_minutes(path: Path) -> list[dict[str, Any]]:
     """Every whole record; a line that was cut by a kill is left out. Raises OSError."""
-    records: list[dict[str, Any]] = []
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records
+    return objects(path.read_bytes())

@@ -8,7 +8,6 @@ process table once a second, more often while a server is coming up or something
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vqchaos.history.events import Event, ProcessExited, ProcessStarted, ProcessStopped
+from vqchaos.jsonlines import objects
 from vqchaos.probes.protocols import Emit, Ticker
 
 PROC = Path("/proc")
@@ -138,15 +138,7 @@ class LauncherFile:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        records = []
-        for line in whole.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                records.append(record)
-        return records
+        return objects(whole)
 
 
 class ProcessWatch:

@@ -16,6 +16,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vqchaos.jsonlines import objects
+
 WISH = "wish.json"
 ATTEMPT = "attempt.json"
 GROUPS = "groups.json"
@@ -47,15 +49,6 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file; a torn last line is left out."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        return objects(path.read_bytes())
     except OSError:
         return []
-    found = []
-    for line in lines:
-        try:
-            data = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(data, dict):
-            found.append(data)
-    return found
